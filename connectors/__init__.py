@@ -1,0 +1,1 @@
+"""How the world reaches the bus: gateway, read model, pages, replay of event logs."""

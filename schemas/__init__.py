@@ -1,0 +1,1 @@
+"""What is said on the bus: event schemas, their models, canonical form, codec and references."""

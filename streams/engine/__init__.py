@@ -1,0 +1,1 @@
+"""Pure rules: facts in, outputs out. No Faust, no asyncio, no clock, no I/O."""
