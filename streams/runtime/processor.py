@@ -1,0 +1,81 @@
+"""What the runtime asks of a stage: a processor for each partition, which turns records into effects.
+
+The runtime knows bytes and Kafka; what the bytes mean is the processor's business alone. A processor is ordinary
+synchronous code: it is never called twice at once, never from another thread, and sees the records of one partition in
+the order of its log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from streams.runtime.store import Store
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class Record(NamedTuple):
+    """One record read from an input partition."""
+
+    offset: int
+    timestamp: int
+    """Milliseconds since the epoch, given by the broker when it appended the record."""
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+@dataclass(slots=True)
+class Send:
+    """One record to write, to an explicit partition."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Effects:
+    """All that a batch, or a turn of timers, causes: one transaction carries all of it or nothing."""
+
+    state: list[tuple[bytes, bytes | None]] = field(default_factory=list)
+    """Records of the changelog partition of this processor, in order; None is a tombstone. Also written to the store."""
+    sends: list[Send] = field(default_factory=list)
+    """Records to any other topic, in order for each partition."""
+    least: int | None = None
+    """Least stamp (ms) among the messages sent to topics that take part in established time; None if none was sent."""
+    progress: int | None = None
+    """Led instances: the last tick read (ms); None if this batch held none."""
+
+
+class Processor(Protocol):
+    """The work of one stage on one assigned partition.
+
+    `process` and `timers` may change the processor's own memory while they compute; the store changes only after the
+    commit. When a transaction did not commit, or its outcome is unknown, the runtime calls `reset`.
+    """
+
+    @property
+    def progress(self) -> int | None:
+        """Led instances: the last tick read (ms) according to committed state, kept over restarts; else None."""
+        ...
+
+    def process(self, records: list[Record]) -> Effects:
+        """Effects of the next records. Never raises for bad data; an exception is a bug and ends the worker."""
+        ...
+
+    def timers(self, established: int, limit: int) -> Effects | None:
+        """Effects of at most `limit` pieces of work that are due at established time (ms), or None if none is due."""
+        ...
+
+    def reset(self) -> None:
+        """Drop everything held in memory: the store is the truth again."""
+        ...
+
+
+ProcessorFactory = Callable[[int, Store], Processor]
+"""(partition, store) -> the processor of that partition."""
