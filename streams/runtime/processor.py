@@ -44,6 +44,8 @@ class Effects:
 
     state: list[tuple[bytes, bytes | None]] = field(default_factory=list)
     """Records of the changelog partition of this processor, in order; None is a tombstone. Also written to the store."""
+    local: list[tuple[bytes, bytes | None]] = field(default_factory=list)
+    """Records for the local store alone (indexes that follow from the state), written in the same atomic write."""
     sends: list[Send] = field(default_factory=list)
     """Records to any other topic, in order for each partition."""
     least: int | None = None
@@ -70,6 +72,10 @@ class Processor(Protocol):
 
     def timers(self, established: int, limit: int) -> Effects | None:
         """Effects of at most `limit` pieces of work that are due at established time (ms), or None if none is due."""
+        ...
+
+    def derive(self, key: bytes, value: bytes | None) -> list[tuple[bytes, bytes | None]]:
+        """Local records that go with one changelog record; recovery calls it for each record that it applies."""
         ...
 
     def reset(self) -> None:
