@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+from deploy.errors import DeployError
+
 COORDINATES = ("org.apache.kafka:kafka_2.13:4.1.1", "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3")
 """The broker, and what lets it write a log."""
 
@@ -42,7 +44,7 @@ class LocalKafkaReason(StrEnum):
     """The broker is still there after it was killed."""
 
 
-class LocalKafkaError(Exception):
+class LocalKafkaError(DeployError):
     """The local broker cannot be had; `reason` for programs, the text for people, with the mend."""
 
     def __init__(self, reason: LocalKafkaReason, text: str) -> None:

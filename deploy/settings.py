@@ -9,6 +9,8 @@ from typing import Any, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from deploy.errors import DeployError, Exit
+
 PREFIX = "RELAIS_"
 CONFIG_VARIABLE = "RELAIS_CONFIG"
 DEFAULT_CONFIG = Path("relais.toml")
@@ -33,8 +35,10 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-class SettingsError(Exception):
+class SettingsError(DeployError):
     """Settings that cannot be used; the text names each field, what is wrong with it and what it is for."""
+
+    exit_code = Exit.USAGE
 
 
 class Settings(BaseSettings):
@@ -54,7 +58,7 @@ class Settings(BaseSettings):
     """Partitions of statuses, handoffs and alerts."""
     replication: int = Field(1, ge=1, le=7)
     """Copies of each topic; 3 on a cluster in service, 1 on the local broker."""
-    data_dir: Path = Path("var")
+    data_dir: Path = Path(".relais")
     """Folder of the local stores, of the generated key and of the local broker."""
     cache_mb: int = Field(256, ge=16, le=65_536)
     """Memory for the caches of one worker, in MB; local stores share it."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from deploy.errors import DeployError
+
 if TYPE_CHECKING:
     from aiokafka.admin import AIOKafkaAdminClient
 
@@ -38,7 +40,7 @@ class TopicsReason(StrEnum):
     """Kafka did not create a topic."""
 
 
-class TopicsError(Exception):
+class TopicsError(DeployError):
     """The topics cannot be used; `reason` for programs, the text names each topic and the mend."""
 
     def __init__(self, reason: TopicsReason, text: str) -> None:

@@ -1,0 +1,1 @@
+"""The sub-commands of `relais`, one module each, found by `deploy.cli`."""
