@@ -1,0 +1,91 @@
+"""What all models of the contract share: frozen, closed, strict about types, and the way to and from the codec's
+datum."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from enum import Enum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+
+DATUM = {"datum": True}
+"""Validation context: values come from the codec (dates are days since 1970-01-01, instants milliseconds since the
+epoch)."""
+
+_EPOCH = date(1970, 1, 1).toordinal()
+_EPOCH_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
+_ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
+"""RFC 3339 date-time with its offset (section 5.6, upper-case letters only)."""
+
+
+def _day(value: Any, info: ValidationInfo) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and info.context is DATUM:
+        try:
+            return date.fromordinal(_EPOCH + value)
+        except (ValueError, OverflowError):
+            raise ValueError("not a day of the years 1 to 9999") from None
+    if isinstance(value, str) and _ISO_DATE.fullmatch(value):
+        return date.fromisoformat(value)
+    raise ValueError("write a date as YYYY-MM-DD")
+
+
+def _instant(value: Any, info: ValidationInfo) -> datetime:
+    if isinstance(value, int) and not isinstance(value, bool) and info.context is DATUM:
+        try:
+            return _EPOCH_INSTANT + timedelta(milliseconds=value)
+        except OverflowError:
+            raise ValueError("not an instant of the years 1 to 9999") from None
+    if isinstance(value, str) and INSTANT.fullmatch(value):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.replace(microsecond=value.microsecond // 1000 * 1000).astimezone(UTC)
+    raise ValueError("write an instant as RFC 3339 with its offset")
+
+
+def _encodable(text: str) -> str:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("write a text of valid Unicode characters") from None
+    return text
+
+
+Text = Annotated[str, Field(strict=True), AfterValidator(_encodable)]
+"""A text; what it may hold is checked by `schemas.checks`."""
+Whole = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
+"""A whole number of 64 bits."""
+Small = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)]
+"""A whole number of 32 bits."""
+Flag = Annotated[bool, Field(strict=True)]
+"""True or false."""
+Day = Annotated[date, BeforeValidator(_day)]
+"""A local date; never a number or an instant."""
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+"""An instant to the millisecond, kept in UTC."""
+
+
+class Model(BaseModel):
+    """A frozen, closed record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def plain(value: Any) -> Any:
+    """The value as the codec writes it."""
+    if isinstance(value, Model):
+        return {name: plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, datetime):
+        return (value - _EPOCH_INSTANT) // timedelta(milliseconds=1)
+    if isinstance(value, date):
+        return value.toordinal() - _EPOCH
+    return value
