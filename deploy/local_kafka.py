@@ -103,15 +103,16 @@ class LocalKafka:
 
     def running(self) -> bool:
         """Whether the broker's process lives."""
-        if self._child is not None:
-            self._child.poll()  # reap it, so that its lock is known to be free
         if not self._lock_path.exists():
             return False
         with self._lock_path.open("r") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return True
+        if self._child is not None:
+            self._child.wait()  # its files are closed: it has ended, or does so now
+            self._child = None
         return False
 
     def ready(self) -> bool:
@@ -167,25 +168,30 @@ class LocalKafka:
     def _spawn(self) -> None:
         command = self._java()
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        before = self._facts()
-        ports = _free_ports(self._wish or before["port"], before["controller"])
-        config = self._configure(*ports)
-        if not (self.data_dir / "data" / "meta.properties").exists():
-            self._format(command, config)
         with self._lock_path.open("w") as lock, self.log.open("ab") as log:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.set_inheritable(lock.fileno(), True)  # the broker goes on holding what we let go
+            if not _lock(lock.fileno()):
+                return  # somebody else starts it at this moment
+            before = self._facts()
+            ports = _free_ports(self._wish or before["port"], before["controller"])
+            if self._wish not in {0, ports[0]}:
+                text = f"port {self._wish} is taken: name another, or none"
+                raise LocalKafkaError(LocalKafkaReason.START_FAILED, text)
+            config = self._configure(*ports)
+            if not (self.data_dir / "data" / "meta.properties").exists():
+                self._format(command, config)
             self._child = subprocess.Popen(  # noqa: S603
                 [*command, "kafka.Kafka", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                pass_fds=[lock.fileno()],
+                pass_fds=[lock.fileno()],  # the broker goes on holding what we let go
                 env=_environment(),
             )
             facts = {"pid": self._child.pid, "port": ports[0], "controller": ports[1]}
-            (self.data_dir / "broker.json").write_text(json.dumps(facts))
+            draft = self.data_dir / "broker.json.new"
+            draft.write_text(json.dumps(facts))
+            draft.replace(self.data_dir / "broker.json")
 
     def _java(self) -> list[str]:
         classpath = os.pathsep.join(str(path) for path in jars(self._say))
@@ -248,6 +254,18 @@ class LocalKafka:
             os.killpg(self.pid, number)
         except ProcessLookupError:
             return
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the lock of a folder; those who only look hold it for an instant, a broker for good."""
+    for _ in range(20):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(POLL_S / 10)
+        else:
+            return True
+    return False
 
 
 def _environment() -> dict[str, str]:

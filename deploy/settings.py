@@ -10,20 +10,12 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from deploy.errors import DeployError, Exit
+from streams.runtime.config import Clock
 
 PREFIX = "RELAIS_"
 CONFIG_VARIABLE = "RELAIS_CONFIG"
 DEFAULT_CONFIG = Path("relais.toml")
 KEY_BYTES = 32
-
-
-class Clock(StrEnum):
-    """What moves the time of an instance."""
-
-    WALL = "wall"
-    """The append times of the broker."""
-    LED = "led"
-    """Ticks that somebody sends: tests, replays."""
 
 
 class LogLevel(StrEnum):
@@ -76,7 +68,7 @@ class Settings(BaseSettings):
     """Wait before a producer asks again, in ms; at 100, the usual value, a transaction takes 105 ms instead of 8."""
     batch_records: int = Field(5_000, ge=1, le=100_000)
     """Records of one partition that one transaction takes at most."""
-    clock_skew_ms: int = Field(1_000, ge=0, le=600_000)
+    clock_skew_ms: int = Field(100, ge=0, le=600_000)
     """How far the clocks of two brokers may be apart, in ms; established time stays behind by it."""
     http_host: str = "127.0.0.1"
     """Address the gateway and the pages listen on; `0.0.0.0` in a container."""

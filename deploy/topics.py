@@ -76,7 +76,7 @@ def declared(instance: str, partitions: int, output_partitions: int) -> tuple[To
         latest("handoffs", output_partitions),
         latest("alerts", output_partitions),
         logged("dead-letters", 1, 90, {}),
-        logged("time", 1, 7, STAMPED),
+        Topic(f"{instance}.time", 1, LATEST | STAMPED, COMPACTION),
         latest("reference", 1),
     )
 

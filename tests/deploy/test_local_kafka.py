@@ -1,4 +1,6 @@
 import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,12 +69,34 @@ async def test_a_crash_keeps_what_was_committed_and_the_address(tmp_path: Path) 
     assert not broker.running()
 
 
+@pytest.mark.system
+def test_two_starts_at_once_are_one_broker(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: LocalKafka(tmp_path).start(), range(2))
+    try:
+        assert first.pid == second.pid
+        assert first.bootstrap == second.bootstrap
+    finally:
+        first.stop()
+        second.stop()
+    assert not first.running()
+    assert not second.running()
+
+
 def test_what_never_started_does_not_run(tmp_path: Path) -> None:
     broker = LocalKafka(tmp_path / "none", port=19092)
     assert not broker.running()
     assert not broker.ready()
     assert broker.bootstrap == "127.0.0.1:19092"
     broker.stop()
+
+
+def test_a_port_that_was_asked_for_is_not_exchanged(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(LocalKafkaError, match=f"port {port} is taken"):
+            LocalKafka(tmp_path, port=port).start()
+    assert not LocalKafka(tmp_path).running()
 
 
 def test_a_broken_jar_is_seen_and_an_unreachable_repository_is_named(

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from deploy.settings import Clock, LogLevel, Settings, SettingsError, load
+from deploy.settings import LogLevel, Settings, SettingsError, load
+from streams.runtime.config import Clock
 
 
 @pytest.fixture(autouse=True)

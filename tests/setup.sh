@@ -1,0 +1,32 @@
+#!/bin/sh
+# Bring the programs that some tests drive, where this machine allows it; those tests skip, with their reason, without them.
+set -eu
+
+missing=""
+command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null \
+  || missing="$missing chromium"
+command -v initdb > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || missing="$missing postgresql"
+command -v prometheus-alertmanager > /dev/null || command -v alertmanager > /dev/null \
+  || missing="$missing prometheus-alertmanager"
+[ -n "$missing" ] || exit 0
+
+as_root=""
+if [ "$(id -u)" != 0 ]; then
+  as_root="sudo -n"
+  $as_root true 2> /dev/null || missing_right=1
+fi
+if ! command -v apt-get > /dev/null || [ -n "${missing_right:-}" ]; then
+  echo "not installed, and not to be had from here:$missing; the tests that need them are skipped" >&2
+  exit 0
+fi
+
+echo "installing for the tests:$missing"
+apt() {
+  # RUNLEVEL=1: the packages bring programs for the tests, their services are not to start
+  $as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq -o DPkg::Lock::Timeout=120 "$@" > /dev/null 2>&1 < /dev/null
+}
+for package in $missing; do
+  apt install -y --no-install-recommends "$package" \
+    || { apt update && apt install -y --no-install-recommends "$package"; } \
+    || echo "could not install $package; the tests that need it are skipped" >&2
+done
