@@ -1,5 +1,7 @@
 # Needs Python 3.11 or later and make, nothing else: `make run` and `make test` fetch the rest into .venv and the user's cache.
-PYTHON ?= $(firstword $(wildcard $(foreach v,3.14 3.13 3.12 3.11,$(foreach d,$(subst :, ,$(PATH)),$(d)/python$(v)))) python3)
+FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11 python3.14; do \
+  $$one -c '$(FITS)' 2> /dev/null && { echo $$one; break; }; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
@@ -40,8 +42,8 @@ clean: ## Remove what the targets made, the local data too; the user's cache sta
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; name it: make PYTHON=..." >&2; exit 1; }
-	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python's venv is missing (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or later with venv is needed (Debian: apt-get install python3-venv), or name one: make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/run: pyproject.toml | .venv/bin/python
 	@echo "installing what the bus needs into .venv"
