@@ -1,0 +1,118 @@
+"""The calendar of one body: public holidays of its territory, its own closures, its legal time zone. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import NamedTuple
+
+SATURDAY, SUNDAY = 5, 6
+
+
+class Holiday(NamedTuple):
+    """One dated line of the table of holidays. Exactly one of (`month`, `day`) and `easter` is meant.
+
+    `easter` is the offset in days from Easter Sunday. `first` and `last` bound the years of validity. `communes`
+    restricts the line to those INSEE codes (`None`: everywhere in the territory).
+    """
+
+    id: str
+    month: int = 0
+    day: int = 0
+    easter: int | None = None
+    first: date | None = None
+    last: date | None = None
+    communes: frozenset[str] | None = None
+
+    def on(self, year: int) -> date | None:
+        """The date of this holiday in `year`, if it is one then."""
+        when = (
+            easter(year) + timedelta(days=self.easter) if self.easter is not None else date(year, self.month, self.day)
+        )
+        if (self.first and when < self.first) or (self.last and when > self.last):
+            return None
+        return when
+
+
+class Closure(NamedTuple):
+    """A period, both ends included, in which a body does not work (they are not public holidays)."""
+
+    first: date
+    last: date
+
+
+def easter(year: int) -> date:
+    """Easter Sunday of the Gregorian calendar (Gauss's method in the form of Meeus)."""
+    a, (b, c) = year % 19, divmod(year, 100)
+    d, e = divmod(b, 4)
+    g = (8 * b + 13) // 25
+    h = (19 * a + b - d - g + 15) % 30
+    i, k = divmod(c, 4)
+    m = (32 + 2 * e + 2 * i - h - k) % 7
+    n = (a + 11 * h + 22 * m) // 451
+    month, day = divmod(h + m - 7 * n + 114, 31)
+    return date(year, month, day + 1)
+
+
+class Calendar:
+    """Working days of one body. Immutable in what it says; remembers each year it was asked for."""
+
+    __slots__ = ("_years", "closures", "holidays", "id", "memo", "weekend", "zone")
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        zone: str,
+        holidays: Iterable[Holiday],
+        closures: Iterable[Closure] = (),
+        weekend: frozenset[int] = frozenset({SATURDAY, SUNDAY}),
+        commune: str | None = None,
+    ) -> None:
+        """`zone`: IANA name. `weekend`: weekdays not worked (Monday is 0). `commune`: INSEE code of the body's seat."""
+        self.id = id
+        self.zone = zone
+        self.holidays = tuple(h for h in holidays if h.communes is None or commune in h.communes)
+        self.closures = tuple(closures)
+        self.weekend = weekend
+        self._years: dict[int, dict[date, str]] = {}
+        self.memo: dict[tuple[object, ...], int] = {}
+        """Results of counting with this calendar, kept by those who count."""
+
+    def _of(self, year: int) -> dict[date, str]:
+        found = self._years.get(year)
+        if found is None:
+            found = {}
+            for holiday in self.holidays:
+                when = holiday.on(year)
+                if when is not None:
+                    found[when] = holiday.id
+            self._years[year] = found
+        return found
+
+    def holiday(self, day: date) -> str | None:
+        """Id of the public holiday on `day`, if any."""
+        return self._of(day.year).get(day)
+
+    def is_holiday(self, day: date) -> bool:
+        """Whether `day` is a public holiday in the body's territory."""
+        return day in self._of(day.year)
+
+    def is_closed(self, day: date) -> bool:
+        """Whether `day` lies in one of the body's own closures."""
+        return any(closure.first <= day <= closure.last for closure in self.closures)
+
+    def is_ouvrable(self, day: date) -> bool:
+        """Monday to Saturday except public holidays."""
+        return day.weekday() != SUNDAY and not self.is_holiday(day)
+
+    def is_legally_working(self, day: date) -> bool:
+        """Not a Saturday, a Sunday or a public holiday: where CPC 642 lets a limit end. Closures do not count."""
+        return day.weekday() < SATURDAY and not self.is_holiday(day)
+
+    def is_ouvre(self, day: date) -> bool:
+        """A day actually worked: not a weekend day, a public holiday or a closure."""
+        return day.weekday() not in self.weekend and not self.is_holiday(day) and not self.is_closed(day)
+
+    def of_year(self, year: int) -> dict[date, str]:
+        """Public holidays of a year, in order of date: date to id."""
+        return dict(sorted(self._of(year).items()))

@@ -1,0 +1,167 @@
+"""Run one clock over its facts: when it started, when it ends, what that means, and why.
+
+`run` is pure: no wall clock, no input or output, no exception for bad data, the same answer for the same facts. What
+depends on the present (is it overdue, has silence had its effect) is asked of the `ClockRun` with a day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from streams.engine.clocktypes import ClockContext, ClockFact, ClockRun, Line, Op, State
+from streams.engine.counting import FirstDay, Roll, midnight, sane, to_date
+from streams.engine.rules import Action, ClockRule, JourneyRules, compile_journey, in_force
+from streams.engine.running import Running, day_of, end_of
+
+__all__ = [
+    "ClockContext",
+    "ClockFact",
+    "ClockRule",
+    "ClockRun",
+    "JourneyRules",
+    "Line",
+    "Op",
+    "State",
+    "compile_journey",
+    "run",
+]
+
+
+def run(rule: ClockRule, facts: Sequence[ClockFact], context: ClockContext, explain: bool = False) -> ClockRun | None:
+    """Fold `facts` (in fold order, effective ones of one case or one handoff) under `rule`.
+
+    `None` if no fact starts the clock, or if it started when the rule was not in force (with `explain`, a run in state
+    `not-started` whose derivation says why). See `ClockRun` for the answer.
+    """
+    lines: list[Line] | None = [] if explain else None
+    state = Running(rule, context, lines)
+    table = rule.starting
+    for fact in facts:
+        actions = table.get(fact.type)
+        if actions is None:
+            continue
+        if not sane(fact.date):
+            state.note(Op.DATE_ABSURD, fact, ())
+            continue
+        _step(state, fact, actions)
+        if state.start is not None:
+            table = rule.running if state.stopped is None else rule.stopped
+    origin = state.origin
+    if origin is None or not in_force(rule, origin):
+        if lines is None:
+            return None
+        if origin is not None:
+            state.note(Op.NOT_IN_FORCE, None, (), day=origin, first=rule.valid_from, last=rule.valid_to)
+        return _not_started(rule, tuple(lines))
+    if lines is not None:
+        _explain_end(state)
+    return _result(state)
+
+
+def _step(state: Running, fact: ClockFact, actions: tuple[Action, ...]) -> None:
+    breach = state.breach_on() if state.stopped is None and state.waiting_for is None else None
+    before, fresh, understood = state.due, state.start is None, False
+    data = fact.data
+    for where, field, shift, handle, what in actions:
+        if where and not all(data.get(name) in values for name, values in where):
+            continue
+        day = fact.date if field is None else day_of(data.get(field))
+        if day is None:
+            day = fact.date
+        if handle(state, fact, day + shift, what):
+            break
+        understood = True
+    else:
+        if understood:
+            state.note(Op.CAUSE_UNKNOWN, fact, (), cause=str(data.get("cause") or ""))
+        return
+    if state.stopped is None or fresh:
+        state.settle()
+        if state.due != before and state.lines is not None:
+            state.note(Op.DUE, fact, (), due=state.due)
+    if breach is not None and day >= breach and (state.stopped is not None or state.due is None or state.due >= day):
+        state.episodes.append((breach, day))
+
+
+def _explain_end(state: Running) -> None:
+    """Lines that count the present end, step by step, from the last start."""
+    if state.start is None or state.due is None or state.stopped is not None:
+        return
+    calendar = state.context.calendar
+    if state.waiting_since is None and state.fixed is None:
+        counted = state.counted()
+        plain = counted._replace(franc=False, roll=Roll.NONE)
+        end = end_of(state.start, plain, calendar)
+        length = tuple((part.number, part.unit.value) for part in counted.parts)
+        first_day = counted.first_day is FirstDay.COUNTED
+        state.note(Op.COUNTED, None, (), start=state.start, length=length, end=end, first_day=first_day)
+        if counted.franc:
+            end = end_of(state.start, counted._replace(roll=Roll.NONE), calendar)
+            state.note(Op.FRANC, None, (), end=end)
+        if not state.pauses and counted.roll is not Roll.NONE:
+            final = end_of(state.start, counted, calendar)
+            if final != end:
+                holiday = calendar.holiday(to_date(end))
+                state.note(Op.ROLLED, None, (), end=end, due=final, roll=counted.roll.value, holiday=holiday)
+    state.settle(explain=True)
+    if state.ends_with_effect():
+        state.note(Op.BIRTH, None, (), due=state.due, born=state.born_on(), effect=state.effect().value)
+
+
+def _not_started(rule: ClockRule, lines: tuple[Line, ...]) -> ClockRun:
+    return ClockRun(
+        rule=rule.id,
+        start=None,
+        origin_on=None,
+        started_on=None,
+        due_on=None,
+        due_at=None,
+        breach_on=None,
+        state=State.NOT_STARTED,
+        waiting_for=None,
+        effect=rule.effect,
+        born_on=None,
+        took_effect=None,
+        took_on=None,
+        stopped_on=None,
+        stop=None,
+        pauses=(),
+        episodes=(),
+        derivation=lines,
+    )
+
+
+def _result(state: Running) -> ClockRun:
+    due = state.due
+    if state.stopped is not None:
+        situation = State.STOPPED
+    elif state.waiting_since is not None:
+        situation = State.WAITING
+    else:
+        situation = State.PAUSED if due is None else State.RUNNING
+    pauses = state.waited
+    if state.pauses:
+        pauses = [*pauses, *((pause.first, pause.last) for pause in state.pauses)]
+    if state.waiting_since is not None:
+        pauses = [*pauses, (state.waiting_since, None)]
+    breach = None if due is None else max(due + 1, state.floor)
+    return ClockRun(
+        state.rule.id,
+        state.start_key,
+        state.origin,
+        state.start,
+        due,
+        None if breach is None else midnight(breach, state.context.zone),
+        breach,
+        situation,
+        state.waiting_for,
+        state.effect(),
+        state.born_on(),
+        state.took,
+        state.took_on,
+        state.stopped,
+        state.stop,
+        tuple(pauses),
+        tuple(state.episodes),
+        tuple(state.lines) if state.lines is not None else (),
+    )

@@ -1,0 +1,205 @@
+"""Clocks compiled for the hot path: one dispatch by event type, no pydantic, no text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from schemas.definitions import Handoff, Journey
+from schemas.rules import (
+    Birth,
+    Cap,
+    Clock,
+    Effect,
+    Extend,
+    Interrupt,
+    Length,
+    Modifier,
+    Replace,
+    RestartOnComplete,
+    Suspend,
+    SuspendBounded,
+    Trigger,
+)
+from streams.engine import operators
+from streams.engine.counting import FirstDay, Part, Roll, Unit, to_day
+from streams.engine.operators import Counted, Running
+
+Handler = Callable[[Running, Any, int, Any], bool]
+
+
+class Action(NamedTuple):
+    """What to do on one type of fact: if the payload matches `where`, call `handle`."""
+
+    where: tuple[tuple[str, tuple[Any, ...]], ...]
+    field: str | None
+    shift: int
+    handle: Handler
+    what: Any
+
+
+IMPLIED = frozenset(Effect) - {Effect.SERVICE_TARGET, Effect.NONE}
+Dispatch = dict[str, tuple[Action, ...]]
+
+
+class ClockRule:
+    """A clock ready to run. `starting` serves until it has started, `running` after, `stopped` once it is stopped."""
+
+    __slots__ = (
+        "articles",
+        "calendar_of",
+        "clock",
+        "counted",
+        "effect",
+        "holder",
+        "id",
+        "ignores_after_end",
+        "kind",
+        "next_day",
+        "origin_cap",
+        "running",
+        "scope",
+        "starting",
+        "starts_at",
+        "stopped",
+        "types",
+        "valid_from",
+        "valid_to",
+        "warn",
+    )
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.id = clock.id
+        self.scope = clock.scope
+        self.kind = clock.kind
+        self.articles = tuple(article.ref for article in clock.articles)
+        self.calendar_of = clock.calendar_of
+        self.holder = clock.holder
+        self.effect = clock.effect
+        self.starts_at = clock.starts_at
+        self.next_day = clock.birth is Birth.NEXT_DAY
+        self.ignores_after_end = (
+            clock.after_end == "ignore" if clock.after_end else clock.effect in IMPLIED and clock.kind == "legal"
+        )
+        self.valid_from = to_day(clock.valid_from) if clock.valid_from else None
+        self.valid_to = to_day(clock.valid_to) if clock.valid_to else None
+        self.counted = Counted(parts(clock.length), clock.franc, Roll(clock.roll), FirstDay(clock.first_day))
+        self.warn = tuple(parts(length) for length in clock.warn)
+        self.origin_cap: tuple[tuple[Part, ...], tuple[str, ...]] | None = None
+        modifiers: dict[str, list[Action]] = {}
+        for index, modifier in enumerate(clock.modifiers):
+            if isinstance(modifier, Cap) and not modifier.of:
+                self.origin_cap = (parts(modifier.length), tuple(article.ref for article in modifier.articles))
+            for trigger, handle in _modifier(modifier):
+                _put(modifiers, trigger, handle, compiled(modifier, index))
+        starts: dict[str, list[Action]] = {}
+        early: dict[str, list[Action]] = {}
+        stops: dict[str, list[Action]] = {}
+        reopens: dict[str, list[Action]] = {}
+        for trigger in clock.starts:
+            _put(starts, trigger, operators.start, None)
+        for trigger in clock.stops:
+            _put(stops, trigger, operators.stop, None)
+            _put(early, trigger, operators.stop_early, None)
+        for trigger in clock.reopens:
+            _put(reopens, trigger, operators.reopen, None)
+        later = {name: [a._replace(handle=operators.started_already) for a in found] for name, found in starts.items()}
+        idle = {name: [a._replace(handle=operators.before_start) for a in found] for name, found in modifiers.items()}
+        after = {
+            name: [a._replace(handle=operators.after_stop) for a in found]
+            for name, found in (modifiers | stops).items()
+        }
+        self.starting = _join(starts, early, idle)
+        self.running = _join(modifiers, stops, later)
+        self.stopped = _join(reopens, after)
+        self.types = frozenset(self.starting) | frozenset(self.running) | frozenset(self.stopped)
+
+
+def parts(length: Length | None) -> tuple[Part, ...]:
+    """A length as the counting module wants it; empty for none."""
+    return tuple(Part(count, Unit(unit)) for count, unit in length.parts) if length else ()
+
+
+def _put(into: dict[str, list[Action]], trigger: Trigger, handle: Handler, what: Any) -> None:
+    where = tuple((field, tuple(values)) for field, values in sorted(trigger.where.items()))
+    into.setdefault(trigger.on, []).append(Action(where, trigger.date, trigger.shift, handle, what))
+
+
+def _join(*tables: dict[str, list[Action]]) -> Dispatch:
+    names = {name for table in tables for name in table}
+    return {name: tuple(action for table in tables for action in table.get(name, ())) for name in sorted(names)}
+
+
+def _modifier(modifier: Modifier) -> list[tuple[Trigger, Handler]]:
+    match modifier:
+        case RestartOnComplete():
+            pairs = [(modifier.asks, operators.ask_restart), (modifier.supplies, operators.supply_restart)]
+        case SuspendBounded():
+            pairs = [(modifier.asks, operators.ask_bounded), (modifier.supplies, operators.supply_bounded)]
+        case Suspend():
+            pairs = [(modifier.begins, operators.suspend), (modifier.ends, operators.resume)]
+        case Extend():
+            pairs = [(modifier.on, operators.extend)]
+        case Replace():
+            pairs = [(modifier.on, operators.replace)]
+        case Interrupt():
+            pairs = [(modifier.on, operators.interrupt), (modifier.until, operators.answered)]
+        case Cap():
+            pairs = [(modifier.of, operators.cap)]
+    return [(trigger, handle) for triggers, handle in pairs for trigger in triggers]
+
+
+def compiled(modifier: Modifier, index: int) -> operators.Operator:
+    """The parameters of a modifier as the operators read them."""
+    causes: Mapping[str, Any] = getattr(modifier, "causes", {})
+    return operators.Operator(
+        place=index,
+        articles=tuple(article.ref for article in modifier.articles),
+        within=parts(getattr(modifier, "within", None)),
+        pieces=frozenset(getattr(modifier, "pieces", ())),
+        user_limit=parts(getattr(modifier, "user_limit", None)),
+        unsupplied=getattr(modifier, "unsupplied", None),
+        maximum=parts(getattr(modifier, "max", None)),
+        min_remaining=parts(getattr(modifier, "min_remaining", None)),
+        once=getattr(modifier, "once", False),
+        causes={cause: (change.set is not None, parts(change.set or change.add)) for cause, change in causes.items()},
+        open=getattr(modifier, "open", False),
+        before_end=getattr(modifier, "before_end", False),
+        cumulate=getattr(modifier, "cumulate", False),
+        due=getattr(modifier, "due", None),
+        waits=bool(getattr(modifier, "until", ())),
+        ignored=getattr(modifier, "then", "") == "none",
+        length=parts(modifier.length) if isinstance(modifier, Cap) else (),
+    )
+
+
+class JourneyRules(NamedTuple):
+    """The compiled clocks of one journey definition."""
+
+    journey: Journey
+    case: tuple[ClockRule, ...]
+    handoffs: Mapping[str, tuple[ClockRule, ...]]
+    """By id of the sort of handoff."""
+
+    def of_handoff(self, handoff: Handoff) -> tuple[ClockRule, ...]:
+        """The clocks of one sort of handoff."""
+        return self.handoffs.get(handoff.id, ())
+
+
+def compile_journey(journey: Journey) -> JourneyRules:
+    """Compile every clock of a definition once; keep the result by `journey.digest`."""
+    named = {clock.id: ClockRule(clock) for clock in journey.clocks}
+    return JourneyRules(
+        journey,
+        tuple(rule for rule in named.values() if rule.scope == "case"),
+        {
+            handoff.id: (*map(ClockRule, handoff.limit_clocks()), *(named[clock] for clock in handoff.clocks))
+            for handoff in journey.handoffs
+        },
+    )
+
+
+def in_force(rule: ClockRule, day: int) -> bool:
+    """Whether a case that starts on `day` comes under this rule."""
+    return (rule.valid_from is None or rule.valid_from <= day) and (rule.valid_to is None or day <= rule.valid_to)
