@@ -126,7 +126,7 @@ def _record(
     moment = header.get("occurred_at")
     if "occurred_on" not in header and isinstance(moment, str) and not moment.endswith("Z"):
         header["occurred_on"] = moment[:10]
-    payload = {name: value for name, value in data.items() if name not in header}
+    payload = {name: value for name, value in data.items() if name not in _IN_DATA}
     if "header" in payload or "type" in payload:
         mend = "this type has no such field: remove it or correct its name"
         raise _refuse(ProblemCode.UNKNOWN_FIELD, "data." + ("header" if "header" in payload else "type"), mend)

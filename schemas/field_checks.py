@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from schemas import identity_numbers
+from schemas import envelope, identity_numbers
 from schemas.catalog import Schema
 from schemas.problems import Problem, ProblemCode
 from schemas.references import BODY
@@ -31,7 +31,6 @@ _PLACE = re.compile(r"[0-9][0-9AB][0-9]{3}")
 _ACCESS_CODE = re.compile(r"scrypt\$[0-9a-f]{32,128}\$[0-9a-f]{64,128}")
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]{1,20}:[^\s\x00-\x1f\x7f]{1,1980}")
-_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 
 
 class Found:
@@ -152,17 +151,9 @@ def _count(found: Found, field: str, value: int) -> None:
 
 
 def check_envelope(found: Found, field: str, value: dict[str, str]) -> None:
-    """The shape of an encrypted text: a key id, base64 of at least a salt, a SHA-256 (the cryptography is not
-    checked)."""
-    text = value["ciphertext"]
-    if not _ID.fullmatch(value["key_id"]):
-        found.add(ProblemCode.MALFORMED_ENVELOPE, f"{field}.key_id", "1 to 128 letters, digits or . _ : / @ + ~ = -")
-    if len(text) < 24 or len(text) % 4 or not _BASE64.fullmatch(text):
-        found.add(ProblemCode.MALFORMED_ENVELOPE, f"{field}.ciphertext", "base64 with padding, of at least 16 bytes")
-    if not is_hex(value["commitment"], 64):
-        found.add(
-            ProblemCode.MALFORMED_ENVELOPE, f"{field}.commitment", "64 lower-case hexadecimal characters (SHA-256)"
-        )
+    """The shape of an encrypted text."""
+    for name, mend in envelope.faults(value):
+        found.add(ProblemCode.MALFORMED_ENVELOPE, f"{field}.{name}", mend)
 
 
 def _document(found: Found, field: str, value: dict[str, Any]) -> None:
