@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from schemas.holidays import HolidayTable
+
 SATURDAY, SUNDAY = 5, 6
+METROPOLE, PARIS = "metropole", "Europe/Paris"
 
 
 class Holiday(NamedTuple):
-    """One dated line of the table of holidays. Exactly one of (`month`, `day`) and `easter` is meant.
+    """One dated line of the table of holidays: either (`month`, `day`) or `easter`, in days from Easter Sunday.
 
-    `easter` is the offset in days from Easter Sunday. `first` and `last` bound the years of validity. `communes`
-    restricts the line to those INSEE codes (`None`: everywhere in the territory).
+    `first` and `last` bound its validity.
     """
 
     id: str
@@ -22,7 +24,6 @@ class Holiday(NamedTuple):
     easter: int | None = None
     first: date | None = None
     last: date | None = None
-    communes: frozenset[str] | None = None
 
     def on(self, year: int) -> date | None:
         """The date of this holiday in `year`, if it is one then."""
@@ -66,12 +67,11 @@ class Calendar:
         holidays: Iterable[Holiday],
         closures: Iterable[Closure] = (),
         weekend: frozenset[int] = frozenset({SATURDAY, SUNDAY}),
-        commune: str | None = None,
     ) -> None:
-        """`zone`: IANA name. `weekend`: weekdays not worked (Monday is 0). `commune`: INSEE code of the body's seat."""
+        """`zone`: IANA name. `weekend`: weekdays not worked (Monday is 0)."""
         self.id = id
         self.zone = zone
-        self.holidays = tuple(h for h in holidays if h.communes is None or commune in h.communes)
+        self.holidays = tuple(holidays)
         self.closures = tuple(closures)
         self.weekend = weekend
         self._years: dict[int, dict[date, str]] = {}
@@ -116,3 +116,45 @@ class Calendar:
     def of_year(self, year: int) -> dict[date, str]:
         """Public holidays of a year, in order of date: date to id."""
         return dict(sorted(self._of(year).items()))
+
+
+def calendar_of(
+    table: HolidayTable,
+    commune: str | None,
+    *,
+    territory: str | None = None,
+    zone: str | None = None,
+    closures: Iterable[Closure] = (),
+    local: Iterable[str] = (),
+) -> Calendar:
+    """The calendar of a body whose seat is in `commune` (INSEE code; metropolitan France if unknown).
+
+    `territory` and `zone` override what follows from the commune. `local` names holiday lines kept in that commune
+    only, such as `good-friday`, beside those that the table lists; an unlisted commune does not keep them.
+    """
+    place = (table.named(territory) if territory else None) or table.territory(commune)
+    kept = {*local, *(name for name, communes in place.listed.items() if commune in communes)}
+    holidays = [
+        Holiday(line.id, *_month_day(line.on), line.easter, line.first, line.last)
+        for line in table.of(place.id)
+        if line.communes is None or line.id in kept
+    ]
+    return Calendar(place.id, zone or place.zone, holidays, closures)
+
+
+def calendars(table: HolidayTable) -> Callable[[str, str, str | None], Calendar]:
+    """What makes a calendar of (territory, zone, INSEE code) as a directory of bodies gives them.
+
+    A directory that says no more than its defaults (metropole, Europe/Paris) leaves the word to the INSEE code: a body
+    in La Réunion entered without a territory still has its own holidays and its own midnight.
+    """
+
+    def make(territory: str, zone: str, commune: str | None) -> Calendar:
+        own = territory if territory != METROPOLE else None
+        return calendar_of(table, commune, territory=own, zone=zone if zone != PARIS else None)
+
+    return make
+
+
+def _month_day(text: str | None) -> tuple[int, int]:
+    return (int(text[:2]), int(text[3:])) if text else (0, 0)
