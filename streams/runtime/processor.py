@@ -43,7 +43,7 @@ class Effects:
     """All that a batch, or a turn of timers, causes: one transaction carries all of it or nothing."""
 
     state: list[tuple[bytes, bytes | None]] = field(default_factory=list)
-    """Records of the changelog partition of this processor, in order; None is a tombstone. Also written to the store."""
+    """Records of the changelog partition of this processor, in order (None: tombstone). The store gets them too."""
     local: list[tuple[bytes, bytes | None]] = field(default_factory=list)
     """Records for the local store alone (indexes that follow from the state), written in the same atomic write."""
     sends: list[Send] = field(default_factory=list)
@@ -75,7 +75,10 @@ class Processor(Protocol):
         ...
 
     def derive(self, key: bytes, value: bytes | None) -> list[tuple[bytes, bytes | None]]:
-        """Local records that go with one changelog record; recovery calls it for each record that it applies."""
+        """Local records that go with one changelog record, given to recovery before it writes that record.
+
+        The store still holds what was before. Of several records of a key read at once only the last is given.
+        """
         ...
 
     def reset(self) -> None:

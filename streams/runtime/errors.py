@@ -1,0 +1,50 @@
+"""What goes wrong in the runtime, each with a code and whether trying again can help."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from streams.runtime.metrics import AbortReason
+
+
+class RuntimeReason(StrEnum):
+    """Why a worker ends."""
+
+    PROCESSOR = "processor-bug"
+    """A processor raised."""
+    STATE_WITHOUT_OFFSET = "state-without-offset"
+    """The changelog holds state, but the group has no committed offset."""
+    RESTORE_STALLED = "restore-stalled"
+    """A recovery made no progress."""
+    REPEATED_FAILURE = "repeated-failure"
+    """Transactions of a partition fail one after the other."""
+    FENCED_REPEATEDLY = "fenced-repeatedly"
+    """Another process uses the same transactional id."""
+    STUCK = "stuck"
+    """Records are waiting and nothing is committed."""
+    TOPIC = "topic"
+    """A topic is missing, or has another number of partitions than it must."""
+
+
+class WorkerEnd(Exception):  # noqa: N818 - it names what happens
+    """The worker cannot go on; a supervisor starts it again."""
+
+    retriable = True
+
+    def __init__(self, reason: RuntimeReason, detail: str) -> None:
+        super().__init__(f"{reason.value}: {detail}")
+        self.code = reason
+
+
+class TransactionFailed(Exception):  # noqa: N818 - an outcome
+    """A transaction did not commit, or nobody knows whether it did."""
+
+    retriable = True
+
+    def __init__(self, reason: AbortReason, detail: str = "") -> None:
+        super().__init__(f"{reason.value} {detail}".strip())
+        self.code = reason
+
+
+class Superseded(Exception):  # noqa: N818 - not an error
+    """A newer generation of the group has begun; whoever sees this stops and waits for the next call."""

@@ -1,0 +1,162 @@
+"""The store on disk: one RocksDB for each partition, memory bounded over all of them."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import struct
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteBufferManager,
+)
+
+from streams.runtime.config import RuntimeConfig, StoreKind
+from streams.runtime.metrics import STORES_WIPED
+from streams.runtime.store import Change, MemoryStore, Store
+
+log = logging.getLogger(__name__)
+
+META = b"\xff\xffrelais.position"
+"""Reserved key: the position and the time of the last write. Iterations leave it out."""
+MARK = struct.Struct(">QQ")
+MIB = 1024 * 1024
+
+
+class RocksStore:
+    """One partition on disk. A folder that cannot be opened is wiped: the changelog rebuilds it."""
+
+    def __init__(self, path: Path, options: Options) -> None:
+        self._path = path
+        self._options = options
+        self._db = self._open()
+        self._mark = self._read_mark()
+
+    def _open(self) -> Rdict:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return Rdict(str(self._path), self._options)
+        except Exception as error:
+            if "lock" in str(error).lower() and "LOCK" in str(error):
+                raise
+            log.warning("store damaged, rebuilt from the changelog: %s", self._path.name)
+            STORES_WIPED.labels("damaged").inc()
+            shutil.rmtree(self._path)
+            return Rdict(str(self._path), self._options)
+
+    def _read_mark(self) -> tuple[int, int]:
+        raw = self._db.get(META)
+        if raw is not None and len(raw) == MARK.size:
+            position, written_at = MARK.unpack(raw)
+            return position, written_at
+        if raw is not None or next(iter(self._db.items()), None) is not None:
+            log.warning("store without a position, rebuilt from the changelog: %s", self._path.name)
+            STORES_WIPED.labels("damaged").inc()
+            self.wipe()
+        return 0, 0
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a key, or None."""
+        value: bytes | None = self._db.get(key)
+        return value
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the values of several keys, in their order."""
+        values: list[bytes | None] = self._db.get(list(keys)) if keys else []
+        return values
+
+    def items(self, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Iterate over the keys with this prefix, from `start` on, in the order of their bytes."""
+        for key, value in self._db.items(from_key=max(prefix, start) or None):
+            if not key.startswith(prefix):
+                return
+            if key != META:
+                yield key, value
+
+    def write(self, changes: Iterable[Change], position: int) -> None:
+        """Apply changes in order and move to a position of the changelog, in one atomic write."""
+        batch = WriteBatch(raw_mode=True)
+        put, delete = batch.put, batch.delete
+        for key, value in changes:
+            if value is None:
+                delete(key)
+            else:
+                put(key, value)
+        mark = (position, time.time_ns() // 1_000_000)
+        put(META, MARK.pack(*mark))
+        self._db.write(batch)
+        self._mark = mark
+
+    def position(self) -> int:
+        """Offset of the next changelog record to apply."""
+        return self._mark[0]
+
+    def written_at(self) -> int:
+        """When the store was last written, in milliseconds since the epoch; 0 if never."""
+        return self._mark[1]
+
+    def wipe(self) -> None:
+        """Forget everything: the folder is removed and created anew."""
+        self._db.close()
+        shutil.rmtree(self._path)
+        self._db = Rdict(str(self._path), self._options)
+        self._mark = (0, 0)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._db.close()
+
+
+class Stores:
+    """Opens the stores of a worker; cache and write buffers are shared by all of them."""
+
+    def __init__(self, config: RuntimeConfig) -> None:
+        self._config = config
+        self._options = _options(config) if config.store is StoreKind.ROCKSDB else None
+
+    def open(self, stage: str, partition: int) -> Store:
+        """Open the store of a partition.
+
+        Raises:
+            Exception: another process holds it.
+        """
+        if self._options is None:
+            return MemoryStore()
+        return RocksStore(self._config.data_dir / self._config.instance / stage / str(partition), self._options)
+
+
+def _options(config: RuntimeConfig) -> Options:
+    table = BlockBasedOptions()
+    cache = Cache(config.store_cache_mb * MIB)
+    table.set_block_cache(cache)
+    table.set_bloom_filter(10, False)
+    table.set_cache_index_and_filter_blocks(True)
+    table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    table.set_format_version(5)
+    table.set_block_size(8 * 1024)
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_block_based_table_factory(table)
+    options.set_write_buffer_size(16 * MIB)
+    options.set_max_write_buffer_number(3)
+    options.set_write_buffer_manager(WriteBufferManager(config.store_buffer_mb * MIB, False))
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_max_background_jobs(2)
+    options.set_max_open_files(256)
+    options.set_keep_log_file_num(1)
+    options.set_max_total_wal_size(64 * MIB)
+    options.set_level_compaction_dynamic_level_bytes(True)
+    # A write is one transaction: what a power cut tore off is read again from the changelog.
+    options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
+    options.set_memtable_whole_key_filtering(True)
+    options.set_memtable_prefix_bloom_ratio(0.05)
+    return options

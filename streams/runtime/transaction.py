@@ -1,0 +1,186 @@
+"""One transaction after another under one transactional id: all of a batch's effects, or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
+
+from streams.runtime.config import RuntimeConfig
+from streams.runtime.errors import TransactionFailed
+from streams.runtime.metrics import AbortReason
+from streams.runtime.processor import Headers, Send
+
+log = logging.getLogger(__name__)
+
+Entry = tuple[bytes | None, bytes | None, Headers]
+CLOSE_TIMEOUT_S = 5.0
+
+
+class Transactions:
+    """A transactional producer of one partition.
+
+    Starting it fences every earlier holder of the id, and ends what that left open. After a failure it is of no more
+    use: close it and start another.
+    """
+
+    def __init__(self, config: RuntimeConfig, transactional_id: str) -> None:
+        self._config = config
+        self._id = transactional_id
+        self._producer: AIOKafkaProducer | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it was started and has not failed."""
+        return self._producer is not None
+
+    async def start(self) -> None:
+        """Fence earlier holders of the id and begin.
+
+        Raises:
+            KafkaError: the broker refused.
+            TimeoutError: no answer.
+        """
+        await self.close()
+        config = self._config
+        producer = AIOKafkaProducer(
+            **config.client(),
+            transactional_id=self._id,
+            transaction_timeout_ms=config.transaction_timeout_ms,
+            retry_backoff_ms=config.retry_backoff_ms,
+            max_batch_size=config.batch_bytes,
+            compression_type=config.compression,
+        )
+        try:
+            await asyncio.wait_for(producer.start(), config.commit_timeout_s)
+        except BaseException:
+            await _close(producer)
+            raise
+        self._producer = producer
+
+    async def commit(
+        self,
+        offset: tuple[TopicPartition, int, str] | None,
+        state: tuple[str, int, Sequence[tuple[bytes, bytes | None]]] | None,
+        sends: Iterable[Send],
+    ) -> int | None:
+        """Write all of it in one transaction and commit.
+
+        Args:
+            offset: (input partition, next offset, group), or None to commit no offset.
+            state: (changelog topic, partition, records), or None.
+            sends: everything else.
+
+        Returns:
+            Offset after the last state record, or None if there was none.
+
+        Raises:
+            TransactionFailed: nothing is known to be committed; this object is closed.
+        """
+        producer = self._producer
+        if producer is None:
+            raise TransactionFailed(AbortReason.BROKER, "no producer")
+        pending: list[asyncio.Future[Any]] = []
+        try:
+            async with asyncio.timeout(self._config.commit_timeout_s):
+                await producer.begin_transaction()
+                # Offsets first: after them the broker accepts records at once, before them it makes the client wait.
+                if offset is not None:
+                    await producer.send_offsets_to_transaction({offset[0]: offset[1]}, offset[2])
+                position = await self._produce(producer, state, sends, pending)
+                await producer.commit_transaction()
+        except BaseException as error:
+            self._producer = None
+            await _close(producer)
+            await asyncio.gather(*pending, return_exceptions=True)
+            if isinstance(error, TransactionFailed):
+                raise
+            if isinstance(error, Exception):
+                raise TransactionFailed(_reason(error), type(error).__name__) from error
+            raise
+        return position
+
+    async def _produce(
+        self,
+        producer: AIOKafkaProducer,
+        state: tuple[str, int, Sequence[tuple[bytes, bytes | None]]] | None,
+        sends: Iterable[Send],
+        pending: list[asyncio.Future[Any]],
+    ) -> int | None:
+        groups: dict[tuple[str, int], list[Entry]] = {}
+        if state is not None and state[2]:
+            groups[state[0], state[1]] = [(key, value, ()) for key, value in state[2]]
+        for send in sends:
+            group = groups.get((send.topic, send.partition))
+            if group is None:
+                group = groups[send.topic, send.partition] = []
+            group.append((send.key, send.value, send.headers))
+        if not groups:
+            return None
+        now = time.time_ns() // 1_000_000
+        rest = {at: _pack(producer, entries, now) for at, entries in groups.items()}
+        futures: dict[tuple[str, int], list[tuple[asyncio.Future[Any], int]]] = {at: [] for at in rest}
+        turn = 0
+        # The first batch of every partition goes out before any second: one request then adds all partitions.
+        while rest:
+            for at in list(rest):
+                if turn >= len(rest[at]):
+                    del rest[at]
+                    continue
+                batch = rest[at][turn]
+                future = await producer.send_batch(batch, at[0], partition=at[1])
+                pending.append(future)
+                futures[at].append((future, batch.record_count()))
+            turn += 1
+        await asyncio.gather(*pending)
+        if state is None or not state[2]:
+            return None
+        last, count = futures[state[0], state[1]][-1]
+        base: int = last.result().offset
+        if base < 0:
+            # A repeated request was answered "duplicate": written, but where is not said.
+            raise TransactionFailed(AbortReason.SEND, "offset unknown")
+        return base + count
+
+    async def close(self) -> None:
+        """Give the producer up; what is open stays open until the next holder of the id ends it."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _close(producer)
+
+
+def _pack(producer: AIOKafkaProducer, entries: Sequence[Entry], now: int) -> list[Any]:
+    batches = []
+    batch = producer.create_batch()
+    append = batch.append
+    for key, value, headers in entries:
+        if append(timestamp=now, key=key, value=value, headers=headers) is None:
+            batches.append(batch)
+            batch = producer.create_batch()
+            append = batch.append
+            append(timestamp=now, key=key, value=value, headers=headers)
+    batch.close()
+    batches.append(batch)
+    return batches
+
+
+def _reason(error: Exception) -> AbortReason:
+    if isinstance(error, (ProducerFenced, InvalidProducerEpoch)) or isinstance(error.__cause__, ProducerFenced):
+        return AbortReason.FENCED
+    if isinstance(error, TimeoutError):
+        return AbortReason.TIMEOUT
+    return AbortReason.BROKER
+
+
+async def _close(producer: AIOKafkaProducer) -> None:
+    try:
+        await asyncio.wait_for(producer.stop(), CLOSE_TIMEOUT_S)
+    except Exception:  # noqa: BLE001 - whatever it is, the producer is given up
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(producer.client.close(), CLOSE_TIMEOUT_S)
