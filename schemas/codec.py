@@ -73,6 +73,10 @@ class Codec:
         """The newest version of a record; KeyError if there is none of that name."""
         return self._latest[name]
 
+    def frame(self, value: bytes) -> Schema | None:
+        """The schema by which a value of this catalog is framed, without reading it; None for any other value."""
+        return self._by_frame.get(value[:_BODY])
+
     def decode(self, value: bytes) -> tuple[Schema, Datum]:
         """Read one value: the writer's schema and the datum. Raises `DecodeError`."""
         schema = self._by_frame.get(value[:_BODY])
@@ -87,7 +91,7 @@ class Codec:
             raise DecodeError(CodecFault.BROKEN_AVRO, type(error).__name__) from None
         if buffer.tell() != len(value):
             raise DecodeError(CodecFault.TRAILING_BYTES)
-        return schema, datum  # type: ignore[return-value]
+        return schema, datum
 
     def encode(self, name: str, datum: Datum) -> bytes:
         """Write one value by the newest version of its schema."""
