@@ -12,6 +12,8 @@ class RuntimeReason(StrEnum):
 
     PROCESSOR = "processor-bug"
     """A processor raised."""
+    BUG = "runtime-bug"
+    """The runtime itself raised."""
     STATE_WITHOUT_OFFSET = "state-without-offset"
     """The changelog holds state, but the group has no committed offset."""
     RESTORE_STALLED = "restore-stalled"

@@ -157,6 +157,7 @@ class PartitionWorker:
         """Take no more work; wait for the running transaction, at most so many seconds."""
         self._ready = False
         self.clear()
+        self._refuse()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(budget_s), self._step:
                 pass
@@ -175,15 +176,16 @@ class PartitionWorker:
             self.store = None
 
     def clear(self) -> None:
-        """Drop everything that was fetched and not yet processed, and the requests that wait."""
+        """Drop everything that was fetched and not yet processed."""
         self._queue.clear()
         self.pending = 0
         self._read, self._chain, self._broken = -1, None, False
-        while self._requests:
-            request = self._requests.popleft()
-            if not request.done.done():
-                request.done.set_exception(TransactionFailed(AbortReason.BROKER, "partition stopped"))
         self.on_room()
+
+    def _refuse(self) -> None:
+        """Tell those who wait that their records will not be written."""
+        while self._requests:
+            _refuse(self._requests.popleft())
 
     def sought(self) -> None:
         """Everything fetched before is void."""
@@ -238,6 +240,10 @@ class PartitionWorker:
                 except WorkerEnd as end:
                     self._ready = self.intact = False
                     self.on_end(end)
+                except Exception as error:
+                    self._ready = self.intact = False
+                    log.exception("partition %s/%s", self.tp.topic, self.tp.partition)
+                    self.on_end(WorkerEnd(RuntimeReason.BUG, type(error).__name__))
                 await asyncio.sleep(0)
 
     def _has_work(self) -> bool:
@@ -252,9 +258,12 @@ class PartitionWorker:
         if self._queue:
             await self._batch()
         if self._requests and self._ready:
-            request = self._requests[0]
-            await self._commit(Effects(sends=request.sends), None)
-            self._requests.popleft()
+            request = self._requests.popleft()
+            try:
+                await self._commit(Effects(sends=request.sends), None)
+            except BaseException:
+                _refuse(request)
+                raise
             if not request.done.done():
                 request.done.set_result(None)
         if self._timed != self._established and self._ready:
@@ -331,6 +340,7 @@ class PartitionWorker:
         """Start again from what is committed."""
         self._ready = self.intact = False
         self.clear()
+        self._refuse()
         metrics.ABORTS.labels(*self.labels, failure.code.value).inc()
         log.warning("transaction of %s/%s failed: %s", self.tp.topic, self.tp.partition, failure)
         self._failures += 1
@@ -347,3 +357,8 @@ class PartitionWorker:
         if self._failures > 1:
             await asyncio.sleep(min(5.0, 0.1 * 2**self._failures))
         await self._recover(self)
+
+
+def _refuse(request: Request) -> None:
+    if not request.done.done():
+        request.done.set_exception(TransactionFailed(AbortReason.BROKER, "not written"))

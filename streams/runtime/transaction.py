@@ -10,17 +10,18 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from streams.runtime.config import RuntimeConfig
 from streams.runtime.errors import TransactionFailed
 from streams.runtime.metrics import AbortReason
-from streams.runtime.processor import Headers, Send
+from streams.runtime.processor import Send
 
 log = logging.getLogger(__name__)
 
-Entry = tuple[bytes | None, bytes | None, Headers]
+Entry = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
 CLOSE_TIMEOUT_S = 5.0
+NO_HEADERS: list[tuple[str, bytes]] = []
 
 
 class Transactions:
@@ -102,6 +103,8 @@ class Transactions:
             if isinstance(error, TransactionFailed):
                 raise
             if isinstance(error, Exception):
+                if not isinstance(error, (KafkaError, TimeoutError)):
+                    log.exception("transaction %s", self._id)
                 raise TransactionFailed(_reason(error), type(error).__name__) from error
             raise
         return position
@@ -115,7 +118,7 @@ class Transactions:
     ) -> int | None:
         groups: dict[tuple[str, int], list[Entry]] = {}
         if state is not None and state[2]:
-            groups[state[0], state[1]] = [(key, value, ()) for key, value in state[2]]
+            groups[state[0], state[1]] = [(key, value, NO_HEADERS) for key, value in state[2]]
         for send in sends:
             group = groups.get((send.topic, send.partition))
             if group is None:
