@@ -246,7 +246,11 @@ class Correlate:
         if out.into is not None:
             headers.append(("into", out.into))
         return Send(
-            self._plan.topic(out.topic), partition_of(out.key, self._plan.output_partitions), out.key, out.value, headers
+            self._plan.topic(out.topic),
+            partition_of(out.key, self._plan.output_partitions),
+            out.key,
+            out.value,
+            headers,
         )
 
     def _send(self, message: Message) -> None:
@@ -297,4 +301,4 @@ class Correlate:
 
     def _stored_tick(self) -> int:
         value = self._store.get(META_TICK)
-        return int.from_bytes(value, "big") if value else -1
+        return int.from_bytes(value, "big") if value else 0

@@ -75,9 +75,22 @@ class Alerts:
                 self.next_due = min(self.next_due, run.due_at)
         if episodes and run.start is not None:
             severity = "critical" if rule.kind == "legal" else "warning"
-            self._add(rule.id, subject, run.start, {**record, "severity": severity, "due_on": run.due_on, "episodes": episodes})
+            self._add(
+                rule.id,
+                subject,
+                run.start,
+                {**record, "severity": severity, "due_on": run.due_on, "episodes": episodes},
+            )
 
-    def event(self, rule: Reason, subject: bytes, start: bytes, raised_on: int, resolved_on: int | None, record: dict[str, Any]) -> None:
+    def event(
+        self,
+        rule: Reason,
+        subject: bytes,
+        start: bytes,
+        raised_on: int,
+        resolved_on: int | None,
+        record: dict[str, Any],
+    ) -> None:
         """An alert for something that happened on a day."""
         episodes = [{"raised_on": raised_on, "resolved_on": resolved_on}]
         self._add(rule.value, subject, start, {**record, "severity": "warning", "due_on": None, "episodes": episodes})

@@ -66,7 +66,9 @@ def stated(cases: Iterable[Case]) -> list[Stated]:
     found: list[Stated] = []
     for key, (first, sender) in sent.items():
         others = [
-            (f, c) for f, c in said.get(key, ()) if f.body == (first.body if f.type == "handoff.cancelled" else first.to)
+            (f, c)
+            for f, c in said.get(key, ())
+            if f.body == (first.body if f.type == "handoff.cancelled" else first.to)
         ]
         others.sort(key=lambda x: (_STAGE.get(x[0].type, 0), *_order(x[0])))
         receiver = next((c for _, c in others if c.body == first.to), None)

@@ -95,7 +95,11 @@ def _write_tombstones(root: Root, seen: View, written: list[Written]) -> None:
     for key, digest in root.published.items():
         if digest == TOMBSTONE or key in seen.outputs:
             continue
-        into = next((row for row, journey in seen.rows.items() if key in journey.references), None) if key[0] == Kind.CASE else None
+        into = (
+            next((row for row, journey in seen.rows.items() if key in journey.references), None)
+            if key[0] == Kind.CASE
+            else None
+        )
         end = End.MERGED if into else End.PURGED if key in root.purged else End.WITHDRAWN
         written.append(Written(TOPICS[key[0]], key, None, root.key, end, into))
         root.published[key] = TOMBSTONE
