@@ -70,7 +70,7 @@ class _PoisonError(Exception):
 
 
 class Correlate:
-    """The processor of one partition (see `streams.runtime.processor.Processor`)."""
+    """The processor of one partition (see `streams.runtime.processor.Processor`). `reset` goes before its first use."""
 
     def __init__(self, plan: Plan, partition: int, store: Store, book: Book) -> None:
         self._plan = plan
@@ -83,8 +83,8 @@ class Correlate:
         self._events_topic = plan.topic("case-events")
         self._letters_topic = plan.topic("dead-letters")
         self._established = -1
-        self._tick = self._stored_tick()
-        self._sweep: bytes | None = None if store.get(LOCAL_SWEPT) == book.digest else b""
+        self._tick = 0
+        self._sweep: bytes | None = None
         self._effects = Effects()
         self._record: Record | None = None
 
@@ -298,6 +298,7 @@ class Correlate:
         self._entries.clear()
         self._effects = Effects()
         self._tick = self._stored_tick()
+        self._sweep = None if self._store.get(LOCAL_SWEPT) == self._entries.book.digest else b""
 
     def _stored_tick(self) -> int:
         value = self._store.get(META_TICK)

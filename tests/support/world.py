@@ -63,6 +63,7 @@ class Log:
     def restart(self, first: bool = False) -> None:
         if not self.is_admit:
             self.processor = Correlate(self.world.plan, self.no, self.store, self.world.book)
+            self.processor.reset()
         self.dirty, self.end = not first, None
 
     def append(self, value: bytes, headers: tuple[tuple[str, bytes], ...] = ()) -> None:
