@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from schemas.rules import ArticleText, Clock, Effect, LengthText, Model, Scalar, Text, Trigger, Triggers
+from schemas.library import entries, expand
+from schemas.rules import SILENCE, ArticleText, Clock, Effect, LengthText, Model, Scalar, Text, Trigger, Triggers
 from schemas.types import RANK
 from schemas.yamltext import Document, InvalidFilesError, Problem, read
 
@@ -204,7 +205,7 @@ def _role_problems(
     named: list[tuple[str, str | None]] = []
     for field, triggers in _triggers(item):
         for place, trigger in enumerate(triggers):
-            if trigger.on not in RANK:
+            if trigger.on not in RANK and trigger.on != SILENCE:
                 yield (*path, field, place), f"there is no event type {trigger.on!r}"
     if isinstance(item, Step):
         named = [("role", item.role), *(("hidden_from", role) for role in item.hidden_from)]
@@ -261,18 +262,31 @@ class Definitions:
 
 
 def check(document: Document) -> tuple[Journey | None, list[Problem]]:
-    """Validate one parsed file; never raises."""
+    """Validate one parsed file; never raises. Its clocks may `use` named ones (`schemas.library`)."""
+    value, problems = _expanded(document)
     try:
-        journey = Journey.model_validate(document.value)
+        journey = Journey.model_validate(value)
     except ValidationError as error:
-        return None, [
+        return None, problems + [
             Problem(document.file, document.line(item["loc"]), ".".join(map(str, item["loc"])), item["msg"])
             for item in error.errors(include_url=False)
         ]
-    return journey, [
+    return journey, problems + [
         Problem(document.file, document.line(path), ".".join(map(str, path)), message)
         for path, message in journey.problems()
     ]
+
+
+def _expanded(document: Document) -> tuple[Any, list[Problem]]:
+    value, problems = document.value, []
+    if isinstance(value, dict) and isinstance(value.get("clocks"), list):
+        full = [expand(entry, entries()) for entry in value["clocks"]]
+        for index, (_, wrong) in enumerate(full):
+            if wrong:
+                line = document.line(("clocks", index, "use"))
+                problems.append(Problem(document.file, line, f"clocks.{index}.use", wrong))
+        value = {**value, "clocks": [entry for entry, _ in full]}
+    return value, problems
 
 
 def load_checked(directory: Path = JOURNEYS) -> tuple[Definitions, list[Problem]]:

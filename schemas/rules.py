@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Scalar = str | bool | int | None
+SILENCE = "silence"
+"""Type of the derived fact that silence had an effect (`effect`, `rule` in its data): never on the bus, only in rules."""
 UNITS = ("days", "ouvres", "ouvrables", "francs", "weeks", "months", "years")
 _ARTICLE = re.compile(r"(?P<ref>[^\[\]]+?)\s*\[(?P<mark>[a-z-]+)(?:\s+(?P<on>\d{4}-\d{2}-\d{2}))?\]")
 
@@ -109,6 +111,7 @@ class Effect(StrEnum):
     TAKEN_OVER = "taken-over"
     LAPSED = "lapsed"
     BARRED = "barred"
+    DEEMED_NOTIFIED = "deemed-notified"
     SERVICE_TARGET = "service-target"
     NONE = "none"
 
@@ -264,6 +267,8 @@ class Clock(Model):
     reopens: Triggers = (Trigger(on="case.reopened"),)
     """Facts that start a stopped clock anew."""
     length: LengthText
+    back_to: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] | None = None
+    """Counts backwards: `6 weeks` back to `friday` is the sixth Friday before the day that starts it."""
     franc: bool = False
     first_day: Literal["excluded", "counted"] = "excluded"
     roll: Literal["none", "ouvrable", "ouvre"] = "none"
@@ -289,4 +294,6 @@ class Clock(Model):
             raise ValueError("a legal clock names at least one article")
         if self.valid_from and self.valid_to and self.valid_to < self.valid_from:
             raise ValueError("valid_to lies before valid_from")
+        if self.back_to and (len(self.length.parts) != 1 or self.length.parts[0][1] != "weeks"):
+            raise ValueError("a clock that counts back to a weekday has a length in weeks")
         return self

@@ -38,6 +38,7 @@ class Action(NamedTuple):
     what: Any
 
 
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 IMPLIED = frozenset(Effect) - {Effect.SERVICE_TARGET, Effect.NONE}
 Dispatch = dict[str, tuple[Action, ...]]
 
@@ -84,7 +85,8 @@ class ClockRule:
         )
         self.valid_from = to_day(clock.valid_from) if clock.valid_from else None
         self.valid_to = to_day(clock.valid_to) if clock.valid_to else None
-        self.counted = Counted(parts(clock.length), clock.franc, Roll(clock.roll), FirstDay(clock.first_day))
+        back = _WEEKDAYS.index(clock.back_to) if clock.back_to else None
+        self.counted = Counted(parts(clock.length), clock.franc, Roll(clock.roll), FirstDay(clock.first_day), back)
         self.warn = tuple(parts(length) for length in clock.warn)
         self.origin_cap: tuple[tuple[Part, ...], tuple[str, ...]] | None = None
         modifiers: dict[str, list[Action]] = {}

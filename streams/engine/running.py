@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from schemas.rules import Effect
 from streams.engine.calendars import Calendar
 from streams.engine.clocktypes import ClockContext, ClockFact, Line, Op
-from streams.engine.counting import FirstDay, Part, Roll, Unit, add_parts, rolled, sane, to_date, to_day
+from streams.engine.counting import FirstDay, Part, Roll, Unit, add_parts, rolled, sane, to_date, to_day, weekday_before
 
 if TYPE_CHECKING:
     from streams.engine.rules import ClockRule
@@ -24,6 +24,8 @@ class Counted(NamedTuple):
     franc: bool = False
     roll: Roll = Roll.NONE
     first_day: FirstDay = FirstDay.EXCLUDED
+    back_to: int | None = None
+    """Weekday (Monday is 0) back to which weeks count."""
 
 
 class Pause:
@@ -62,8 +64,12 @@ def end_of(start: int, counted: Counted, calendar: Calendar) -> int:
     if found is None:
         if len(memo) >= MEMO_LIMIT:
             memo.clear()
-        parts, franc, roll, first_day = counted
-        found = to_day(add_parts(to_date(start), parts, calendar, franc=franc, roll=roll, first_day=first_day))
+        parts, franc, roll, first_day, back_to = counted
+        if back_to is not None:
+            end = weekday_before(to_date(start), back_to, parts[0].number)
+        else:
+            end = add_parts(to_date(start), parts, calendar, franc=franc, roll=roll, first_day=first_day)
+        found = to_day(end)
         memo[key] = found
     return found
 
@@ -236,7 +242,7 @@ class Running:
         if self.start is None:
             return
         if self.waiting_since is not None:
-            self.due = self.wait_limit
+            self.due = self._capped(self.wait_limit, explain=explain)
             return
         counted = self.counted()
         calendar = self.context.calendar
@@ -247,7 +253,7 @@ class Running:
         else:
             due = self._paused_end(counted, explain=explain)
         due = self._capped(due, explain=explain)
-        if due is not None and due < self.start:
+        if due is not None and due < self.start and counted.back_to is None:
             if explain:
                 self.note(Op.ENDS_BEFORE_START, None, (), due=due, start=self.start)
             due = self.start
@@ -264,7 +270,7 @@ class Running:
 
     def _paused_end(self, counted: Counted, *, explain: bool) -> int | None:
         assert self.start is not None
-        parts, franc, roll, first_day = counted
+        parts, franc, roll, first_day, _ = counted
         calendar = self.context.calendar
         raw = end_of(self.start, Counted(parts, franc, Roll.NONE, first_day), calendar)
         units = {part.unit for part in parts}
@@ -290,7 +296,7 @@ class Running:
             own = self.count(self.origin, self.rule.origin_cap[0])
             if limit is None or own < limit:
                 limit, articles = own, self.rule.origin_cap[1]
-        if limit is None or (due is not None and due <= limit) or (due is None and self.pauses == []):
+        if limit is None or (due is not None and due <= limit):
             return due
         if explain:
             self.note(Op.CAPPED, None, articles, due=limit)
