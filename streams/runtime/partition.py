@@ -293,8 +293,10 @@ class PartitionWorker:
         effects = self._call(lambda processor: processor.timers(at, limit))
         if effects is None:
             self._timed = at
-        elif effects.state or effects.sends or effects.local:
+        elif effects.state or effects.sends:
             await self._commit(effects, self.position)
+        else:
+            self._write(effects, None)  # only the index moves: nothing that Kafka needs to know
 
     def _call(self, work: Callable[[Processor], Effects | None]) -> Effects | None:
         assert self.processor is not None
@@ -326,6 +328,7 @@ class PartitionWorker:
         metrics.COMMITS.labels(*self.labels).inc()
         metrics.COMMIT_SECONDS.labels(self.stage.name).observe(time.perf_counter() - begun)
         metrics.SENT.labels(*self.labels).inc(len(effects.state) + len(effects.sends))
+        metrics.SENT_BYTES.labels(*self.labels).inc(_size(effects))
 
     def _write(self, effects: Effects, position: int | None) -> None:
         if self.store is None or not (effects.state or effects.local):
@@ -357,6 +360,14 @@ class PartitionWorker:
         if self._failures > 1:
             await asyncio.sleep(min(5.0, 0.1 * 2**self._failures))
         await self._recover(self)
+
+
+def _size(effects: Effects) -> int:
+    """Bytes of keys, values and headers."""
+    size = sum(len(key) + len(value or b"") for key, value in effects.state)
+    for send in effects.sends:
+        size += len(send.key or b"") + len(send.value or b"") + sum(len(n) + len(v) for n, v in send.headers)
+    return size
 
 
 def _refuse(request: Request) -> None:
