@@ -130,7 +130,7 @@ def build(options: dict[str, Any]) -> faust.App:
 
     app.on_rebalance_complete.connect(ready, weak=False)
 
-    @app.timer(interval=0.2)
+    @app.timer(interval=0.1)
     async def report() -> None:
         status = runtime.status()
         say(
@@ -140,6 +140,7 @@ def build(options: dict[str, Any]) -> faust.App:
             lag={p.partition: p.lag for p in status.partitions},
             ready=[p.partition for p in status.partitions if p.ready],
             offsets={p.partition: p.offset for p in status.partitions},
+            ends={tp.partition: worker.done_to for tp, worker in runtime.ownership.workers.items()},
             holds=status.holds_time,
         )
 

@@ -1,0 +1,170 @@
+"""Workers as processes on a real broker: what is counted once stays counted once, whatever happens to them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local_kafka import LocalKafka
+from tests.runtime.counting import STAMP
+from tests.runtime.driving import Drive
+
+pytestmark = pytest.mark.system
+
+NewDrive = Callable[..., Any]
+
+
+@pytest.fixture
+async def drive(kafka: LocalKafka, instance: str, tmp_path: Path) -> AsyncIterator[NewDrive]:
+    """Return a function that makes the drive of this test."""
+    made: list[Drive] = []
+
+    async def make(**options: Any) -> Drive:
+        found = Drive(kafka.bootstrap, instance, tmp_path, **options)
+        await found.create()
+        made.append(found)
+        return found
+
+    yield make
+    for found in made:
+        found.stop()
+
+
+async def test_order_of_taking_a_partition(drive: NewDrive) -> None:
+    d = await drive()
+    await d.feed(500)
+    first = d.start()
+    await d.settled(first)
+    for partition in range(d.partitions):
+        assert first.steps(partition) == ["fence", "committed", "restore", "seek"]
+    assert first.stop() == 0
+    await d.check()
+
+
+async def test_warm_and_cold_restart_and_a_damaged_store(drive: NewDrive, tmp_path: Path) -> None:
+    d = await drive()
+    await d.feed(2000)
+    first = d.start()
+    await d.settled(first)
+    assert first.stop() == 0
+    await d.feed(1000)
+    warm = d.start()
+    await d.settled(warm)
+    assert warm.stop() == 0
+    assert "restored 4 partitions, 0 records" in warm.log.read_text()
+    store = tmp_path / "a" / d.instance / "count" / "0"
+    for file in store.glob("MANIFEST-*"):
+        file.write_bytes(b"\xff" * 64)
+    await d.feed(1000)
+    damaged = d.start()
+    await d.settled(damaged)
+    assert damaged.stop() == 0
+    assert "store damaged" in damaged.log.read_text()
+    await d.feed(1000)
+    cold = d.start("b")
+    await d.settled(cold)
+    assert cold.stop() == 0
+    await d.check()
+
+
+async def test_a_second_worker_joins_and_leaves(drive: NewDrive) -> None:
+    d = await drive(partitions=6)
+    await d.feed(1000)
+    first = d.start("a")
+    await d.settled(first)
+    second = d.start("b")
+    await d.feed(1000)
+    await d.until(lambda: second.last() and len(second.last()["ready"]) == 3, "its half")
+    await d.feed(1000)
+    await d.settled(first, second)
+    kept = [p for p in first.last()["ready"] if first.steps(p).count("fence") == 1]
+    assert kept == first.last()["ready"], "a partition that stayed was rebuilt"
+    assert second.stop() == 0
+    await d.feed(1000)
+    await d.settled(first)
+    await d.check()
+    assert first.stop() == 0
+
+
+async def test_killed_in_the_middle_of_transactions(drive: NewDrive) -> None:
+    """Slow batches, small, so that a kill finds open transactions; the reader outside proves that it did."""
+    d = await drive(sleep=0.01, config={"max_batch_records": 50})
+    rnd = random.Random(3)
+    workers = {slot: d.start(slot, slot=slot) for slot in "ab"}
+    for kill in range(6):
+        await d.feed(1500)
+        slot = "ab"[kill % 2]
+        await d.busy(workers[slot])
+        await asyncio.sleep(rnd.random() * 0.2)
+        workers[slot].kill()
+        workers[slot] = d.start(slot, slot=slot)
+    await d.settled(*workers.values())
+    found = await d.check()
+    assert found.aborted > 0
+    assert [worker.stop() for worker in workers.values()] == [0, 0]
+
+
+async def test_a_bug_ends_the_worker_and_says_so(drive: NewDrive) -> None:
+    d = await drive()
+    await d.feed(100)
+    worker = d.start()
+    await d.settled(worker)
+    await d.write([(1, b"key", b"bug")])
+    await d.until(lambda: worker.process.poll() is not None, "its end")
+    assert worker.process.returncode != 0
+    assert "processor-bug: RuntimeError in count 1 at offset" in worker.log.read_text()
+
+
+async def test_state_without_offset_is_refused(drive: NewDrive) -> None:
+    d = await drive()
+    await d.feed(100)
+    first = d.start()
+    await d.settled(first)
+    first.stop()
+    d.options["group"] = f"{d.instance}-another"
+    second = d.start(committed_retries=1)
+    await d.until(lambda: second.process.poll() is not None, "its end")
+    assert second.process.returncode != 0
+    assert "state-without-offset" in second.log.read_text()
+
+
+async def test_wall_time_moves_past_what_was_written(drive: NewDrive) -> None:
+    d = await drive(hop=3)
+    await d.feed(1000)
+    workers = [d.start("a"), d.start("b")]
+    await d.settled(*workers)
+    was = max((w.last()["established"] or 0) for w in workers)
+    await d.until(lambda: all((w.last()["established"] or 0) > was + 1000 for w in workers), "time")
+    assert sum(w.last()["leads"] for w in workers) == 1
+    leader = next(w for w in workers if w.last()["leads"])
+    rest = next(w for w in workers if w is not leader)
+    leader.kill()
+    was = rest.last()["established"]
+    await d.until(lambda: rest.last()["leads"] and rest.last()["established"] > was + 1000, "time under a new leader")
+    for worker in workers:
+        times = [said["at"] for said in worker.said if said["what"] == "timers" and said["partition"] == 0]
+        assert times == sorted(times)
+    rest.stop()
+
+
+async def test_led_time_follows_ticks_over_a_restart(drive: NewDrive) -> None:
+    d = await drive(config={"clock": "led"})
+    await d.feed(200)
+    await d.tick(1000)
+    first = d.start()
+    await d.until(lambda: first.last() and first.last()["established"] == 1000, "the first tick")
+    await d.write([(0, b"\x00tick", STAMP.pack(2000))])
+    await d.settled(first)
+    assert first.last()["established"] == 1000
+    assert first.stop() == 0
+    second = d.start()
+    await d.settled(second)
+    assert second.last()["established"] == 1000
+    await d.write([(p, b"\x00tick", STAMP.pack(2000)) for p in range(1, d.partitions)])
+    await d.until(lambda: second.last()["established"] == 2000, "the second tick")
+    assert second.stop() == 0
