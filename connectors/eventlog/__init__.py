@@ -1,0 +1,1 @@
+"""Event logs of the past (XES, CSV) as facts: what a town evaluates relais on before it is connected."""
