@@ -133,7 +133,6 @@ class Handoff(Model):
                 scope="handoff",
                 starts=tuple(Trigger(on=_HANDOFF + word) for word in starts),
                 stops=tuple(Trigger(on=_HANDOFF + word) for word in stops),
-                reopens=(),
                 length=limit.length,
                 roll=limit.roll,
                 birth=limit.birth,

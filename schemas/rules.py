@@ -264,8 +264,8 @@ class Clock(Model):
     starts_at: Literal["own", "first-body", "competent-body"] = "own"
     """Whose receipt starts it (CRPA L114-3): the case's own, the first body seized, or the competent one."""
     stops: Triggers
-    reopens: Triggers = (Trigger(on="case.reopened"),)
-    """Facts that start a stopped clock anew."""
+    reopens: Triggers = ()
+    """Facts that start a stopped clock anew, whole."""
     length: LengthText
     back_to: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] | None = None
     """Counts backwards: `6 weeks` back to `friday` is the sixth Friday before the day that starts it."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from streams.engine.clocktypes import ClockContext, ClockFact, ClockRun, Line, Op, State
 from streams.engine.counting import FirstDay, Roll, midnight, sane, to_date
+from streams.engine.operators import cap
 from streams.engine.rules import Action, ClockRule, JourneyRules, compile_journey, in_force
 from streams.engine.running import Running, day_of, end_of
 
@@ -60,18 +61,20 @@ def run(rule: ClockRule, facts: Sequence[ClockFact], context: ClockContext, expl
 
 def _step(state: Running, fact: ClockFact, actions: tuple[Action, ...]) -> None:
     breach = state.breach_on() if state.stopped is None and state.waiting_for is None else None
-    before, fresh, understood = state.due, state.start is None, False
-    data = fact.data
+    before, fresh, understood, handled = state.due, state.start is None, False, False
+    data, day = fact.data, fact.date
     for where, field, shift, handle, what in actions:
         if where and not all(data.get(name) in values for name, values in where):
             continue
-        day = fact.date if field is None else day_of(data.get(field))
-        if day is None:
-            day = fact.date
-        if handle(state, fact, day + shift, what):
-            break
-        understood = True
-    else:
+        stated = None if field is None else day_of(data.get(field))
+        day = (fact.date if stated is None else stated) + shift
+        if handle(state, fact, day, what):
+            handled = True
+            if handle is not cap:
+                break
+        else:
+            understood = True
+    if not handled:
         if understood:
             state.note(Op.CAUSE_UNKNOWN, fact, (), cause=str(data.get("cause") or ""))
         return

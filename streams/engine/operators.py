@@ -12,7 +12,7 @@ from typing import NamedTuple
 from schemas.rules import Effect
 from streams.engine.clocktypes import ClockFact, Op
 from streams.engine.counting import Part, Unit
-from streams.engine.running import Counted, Pause, Running, day_of
+from streams.engine.running import LONGEST, Counted, Pause, Running, day_of
 
 __all__ = ["Counted", "Operator", "Running"]
 
@@ -129,14 +129,14 @@ def ask_restart(run: Running, fact: ClockFact, day: int, operator: Operator) -> 
     if run.is_over(fact, day, operator.articles) or not _asked_in_time(run, fact, day, operator):
         return True
     limit = run.count(day, operator.user_limit) if operator.user_limit else None
-    run.wait(day, limit, operator.unsupplied)
+    run.wait(day, limit, operator.unsupplied, "applicant", operator.place)
     run.note(Op.ASKED, fact, operator.articles, limit=limit, effect=operator.unsupplied and operator.unsupplied.value)
     return True
 
 
 def supply_restart(run: Running, fact: ClockFact, day: int, operator: Operator) -> bool:
     """The file is complete: the clock starts anew, whole, from the receipt of the last piece."""
-    if run.waiting_since is None:
+    if run.waiting_since is None or run.waiter != operator.place:
         run.note(Op.SUPPLIED_UNASKED, fact, operator.articles)
         return True
     if run.wait_limit is not None and day > run.wait_limit and run.unsupplied is not None:
@@ -235,7 +235,7 @@ def resume(run: Running, fact: ClockFact, day: int, operator: Operator) -> bool:
 def _own_change(fact: ClockFact) -> tuple[tuple[Part, ...], int | None]:
     """The length, or the date, that an extension states itself; bad data gives neither."""
     count, name, due = fact.data.get("length"), fact.data.get("unit"), day_of(fact.data.get("due_on"))
-    if isinstance(count, int) and not isinstance(count, bool) and 0 < count <= 3660 and name in set(Unit):
+    if isinstance(count, int) and not isinstance(count, bool) and 0 < count <= LONGEST and name in set(Unit):
         return (Part(count, Unit(str(name))),), due
     return (), due
 
@@ -307,7 +307,7 @@ def interrupt(run: Running, fact: ClockFact, day: int, operator: Operator) -> bo
         run.note(Op.AFTER_END, fact, operator.articles, due=run.due)
         return True
     if operator.waits:
-        run.wait(day, None, None, who=None)
+        run.wait(day, None, None, None, operator.place)
     else:
         run.restart(day)
     run.note(Op.INTERRUPTED, fact, operator.articles, day=day, waits=operator.waits)
@@ -316,7 +316,7 @@ def interrupt(run: Running, fact: ClockFact, day: int, operator: Operator) -> bo
 
 def answered(run: Running, fact: ClockFact, day: int, operator: Operator) -> bool:
     """The act that interrupted is answered: the whole limit again."""
-    if run.waiting_since is None:
+    if run.waiting_since is None or run.waiter != operator.place:
         return False
     run.pause_from(run.waiting_since, day)
     run.restart(day)
@@ -325,7 +325,7 @@ def answered(run: Running, fact: ClockFact, day: int, operator: Operator) -> boo
 
 
 def cap(run: Running, fact: ClockFact, day: int, operator: Operator) -> bool:
-    """The fact from which the longest time runs; only the first counts."""
+    """The fact from which the longest time runs; only the first counts. Other operators see the fact as well."""
     if run.capped_at is None:
         run.capped_at = run.count(day, operator.length)
         run.cap_articles = operator.articles

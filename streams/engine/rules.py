@@ -40,6 +40,7 @@ class Action(NamedTuple):
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 IMPLIED = frozenset(Effect) - {Effect.SERVICE_TARGET, Effect.NONE}
+ENDS_OF_RIGHTS = frozenset({Effect.BARRED, Effect.LAPSED, Effect.DEEMED_NOTIFIED})
 Dispatch = dict[str, tuple[Action, ...]]
 
 
@@ -47,6 +48,7 @@ class ClockRule:
     """A clock ready to run. `starting` serves until it has started, `running` after, `stopped` once it is stopped."""
 
     __slots__ = (
+        "alerts",
         "articles",
         "calendar_of",
         "clock",
@@ -78,6 +80,8 @@ class ClockRule:
         self.calendar_of = clock.calendar_of
         self.holder = clock.holder
         self.effect = clock.effect
+        self.alerts = clock.holder != "applicant" and clock.effect not in ENDS_OF_RIGHTS
+        """Whether running out is for an agent to look at: not where it only ends the time that somebody else had."""
         self.starts_at = clock.starts_at
         self.next_day = clock.birth is Birth.NEXT_DAY
         self.ignores_after_end = (
@@ -94,7 +98,7 @@ class ClockRule:
             if isinstance(modifier, Cap) and not modifier.of:
                 self.origin_cap = (parts(modifier.length), tuple(article.ref for article in modifier.articles))
             for trigger, handle in _modifier(modifier):
-                _put(modifiers, trigger, handle, compiled(modifier, index))
+                _put(modifiers, trigger, handle, compiled(modifier, index), first=handle is operators.cap)
         starts: dict[str, list[Action]] = {}
         early: dict[str, list[Action]] = {}
         stops: dict[str, list[Action]] = {}
@@ -123,9 +127,10 @@ def parts(length: Length | None) -> tuple[Part, ...]:
     return tuple(Part(count, Unit(unit)) for count, unit in length.parts) if length else ()
 
 
-def _put(into: dict[str, list[Action]], trigger: Trigger, handle: Handler, what: Any) -> None:
+def _put(into: dict[str, list[Action]], trigger: Trigger, handle: Handler, what: Any, *, first: bool = False) -> None:
     where = tuple((field, tuple(values)) for field, values in sorted(trigger.where.items()))
-    into.setdefault(trigger.on, []).append(Action(where, trigger.date, trigger.shift, handle, what))
+    actions = into.setdefault(trigger.on, [])
+    actions.insert(0 if first else len(actions), Action(where, trigger.date, trigger.shift, handle, what))
 
 
 def _join(*tables: dict[str, list[Action]]) -> Dispatch:

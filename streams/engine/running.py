@@ -8,13 +8,28 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from schemas.rules import Effect
 from streams.engine.calendars import Calendar
 from streams.engine.clocktypes import ClockContext, ClockFact, Line, Op
-from streams.engine.counting import FirstDay, Part, Roll, Unit, add_parts, rolled, sane, to_date, to_day, weekday_before
+from streams.engine.counting import (
+    LAST_DAY,
+    FirstDay,
+    Part,
+    Roll,
+    Unit,
+    add_parts,
+    rolled,
+    sane,
+    to_date,
+    to_day,
+    weekday_before,
+)
 
 if TYPE_CHECKING:
     from streams.engine.rules import ClockRule
 
 WORKING = frozenset({Unit.OUVRES, Unit.OUVRABLES})
 MEMO_LIMIT = 1 << 16
+MOST_ADDITIONS = 32
+LONGEST = 1200
+"""Most units that a fact may add to a limit by itself."""
 
 
 class Counted(NamedTuple):
@@ -57,7 +72,7 @@ def day_of(value: Any) -> int | None:
 
 
 def end_of(start: int, counted: Counted, calendar: Calendar) -> int:
-    """Last day of a limit, remembered with the calendar it was counted by."""
+    """Last day of a limit, remembered with the calendar it was counted by; never after 31 December 2400."""
     memo = calendar.memo
     key = (start, counted)
     found = memo.get(key)
@@ -68,8 +83,11 @@ def end_of(start: int, counted: Counted, calendar: Calendar) -> int:
         if back_to is not None:
             end = weekday_before(to_date(start), back_to, parts[0].number)
         else:
-            end = add_parts(to_date(start), parts, calendar, franc=franc, roll=roll, first_day=first_day)
-        found = to_day(end)
+            try:
+                end = add_parts(to_date(start), parts, calendar, franc=franc, roll=roll, first_day=first_day)
+            except (OverflowError, ValueError):
+                end = to_date(LAST_DAY)
+        found = min(to_day(end), LAST_DAY)
         memo[key] = found
     return found
 
@@ -102,6 +120,7 @@ class Running:
         "unsupplied",
         "wait_limit",
         "waited",
+        "waiter",
         "waiting_for",
         "waiting_since",
     )
@@ -134,6 +153,7 @@ class Running:
         self.wait_limit: int | None = None
         self.unsupplied: Effect | None = None
         self.waiting_for: str | None = None
+        self.waiter = -1
         self.capped_at: int | None = None
         self.cap_articles: tuple[str, ...] = ()
 
@@ -153,11 +173,15 @@ class Running:
         self.start_key = fact.key
 
     def restart(self, day: int) -> None:
-        """The whole limit again from `day`; additions already notified stay."""
+        """The whole limit again from `day`; additions already notified and suspensions still open stay."""
         self.start = day
         self.waiting_since = self.wait_limit = self.unsupplied = self.waiting_for = self.fixed = None
-        self.waited.extend((pause.first, pause.last) for pause in self.pauses)
-        self.pauses = []
+        still = [pause for pause in self.pauses if pause.last is None or pause.last > day]
+        for pause in self.pauses:
+            self.waited.append((pause.first, day if pause in still else pause.last))
+        for pause in still:
+            pause.first = day
+        self.pauses = still
 
     def again(self, day: int) -> None:
         """A new life after a stop: nothing of the former one counts."""
@@ -167,8 +191,9 @@ class Running:
         self.origin = self.start = day
         self.floor = day
 
-    def wait(self, day: int, limit: int | None, effect: Effect | None, who: str | None = "applicant") -> None:
-        """Stand until somebody else acts."""
+    def wait(self, day: int, limit: int | None, effect: Effect | None, who: str | None, waiter: int) -> None:
+        """Stand until somebody else acts; `waiter` is the place of the operator that will say so."""
+        self.waiter = waiter
         self.waiting_since, self.wait_limit, self.unsupplied, self.waiting_for = day, limit, effect, who
 
     def pause_from(self, first: int, last: int) -> None:
@@ -190,7 +215,7 @@ class Running:
             longer = self.set_parts is None or self.count(self.start, parts) > self.count(self.start, self.set_parts)
             self.set_parts = parts if longer else self.set_parts
             return longer
-        if self.set_parts is not None:
+        if self.set_parts is not None or len(self.additions) >= MOST_ADDITIONS:
             return False
         old = None if cumulate else next((entry for entry in self.additions if entry[0] == index), None)
         if old is not None:
@@ -277,11 +302,14 @@ class Running:
         for pause in sorted(self.pauses, key=lambda pause: pause.first):
             if pause.last is None:
                 return None
-            moved = _moved(raw, pause, units, calendar)
+            first, last = max(pause.first, self.start), max(pause.first, pause.last)
+            if last <= first:
+                continue
+            moved = _moved(raw, first, last, units, calendar)
             if explain:
-                self.note(Op.PAUSE_COUNTED, None, pause.articles, first=pause.first, last=pause.last, due=moved)
+                self.note(Op.PAUSE_COUNTED, None, pause.articles, first=first, last=last, due=moved)
             if pause.least:
-                least = end_of(pause.last, Counted(pause.least), calendar)
+                least = end_of(last, Counted(pause.least), calendar)
                 if moved < least:
                     moved = least
                     if explain:
@@ -312,16 +340,15 @@ def _sum(base: tuple[Part, ...], more: list[tuple[Part, ...]]) -> tuple[Part, ..
     return tuple(Part(count, unit) for unit, count in total.items())
 
 
-def _moved(due: int, pause: Pause, units: set[Unit], calendar: Calendar) -> int:
-    """`due` moved by a closed pause: what was left at its beginning is left at its end."""
-    assert pause.last is not None
-    if not units & WORKING or due <= pause.first:
-        return due + pause.last - pause.first
+def _moved(due: int, first: int, last: int, units: set[Unit], calendar: Calendar) -> int:
+    """`due` moved by a pause from `first` to `last`: what was left at its beginning is left at its end."""
+    if not units & WORKING or due <= first:
+        return min(due + last - first, LAST_DAY)
     works = calendar.is_ouvre if Unit.OUVRES in units else calendar.is_ouvrable
-    day, end = to_date(pause.first), to_date(due)
+    day, end = to_date(first), to_date(due)
     left = 0
     while day < end:
         day += timedelta(days=1)
         left += works(day)
     unit = Unit.OUVRES if Unit.OUVRES in units else Unit.OUVRABLES
-    return end_of(pause.last, Counted((Part(left, unit),)), calendar)
+    return end_of(last, Counted((Part(left, unit),)), calendar)
