@@ -23,7 +23,7 @@ from streams.engine.publishing import Written, publish
 from streams.engine.root import DUE, ENTRY, Root, due_key
 from streams.engine.uniting import Uniting
 from streams.letters import dead_letter
-from streams.metrics import DEAD_LETTERS, VIEW_FAILURES
+from streams.metrics import DEAD_LETTERS, ROOTS, VIEW_FAILURES
 from streams.reasons import Reason, of_fault
 from streams.runtime.processor import Effects, Record, Send
 from streams.runtime.store import Store
@@ -130,7 +130,9 @@ class Correlate:
         if self._tick != tick:
             self._effects.progress = self._tick
             self._effects.state.append((META_TICK, self._tick.to_bytes(8, "big")))
-        for root in list(self._entries.touched_roots.values()):
+        touched = list(self._entries.touched_roots.values())
+        ROOTS.inc(len(touched))
+        for root in touched:
             self._publish(root)
         return self._taken()
 

@@ -7,7 +7,12 @@ from prometheus_client import Counter
 from streams.reasons import Reason
 
 DEAD_LETTERS = Counter("relais_dead_letters_total", "Records that could not be taken.", ["stage", "reason"])
-VIEW_FAILURES = Counter("relais_view_failures_total", "Views that failed: a bug; the outputs of that journey stay as they were.")
+ROOTS = Counter(
+    "relais_roots_published_total", "Roots whose outputs were brought up to date: with records, how local a batch is."
+)
+VIEW_FAILURES = Counter(
+    "relais_view_failures_total", "Views that failed: a bug; the outputs of that journey stay as they were."
+)
 
 for _stage in ("admit", "correlate"):
     for _reason in Reason:

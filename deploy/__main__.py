@@ -1,0 +1,5 @@
+"""`python -m deploy` is `relais`."""
+
+from deploy.cli import main
+
+main()
