@@ -46,7 +46,7 @@ class RuntimeConfig:
 
     max_batch_records: int = 4000
     """At most so many records in one transaction."""
-    max_queue_records: int = 12_000
+    max_queue_records: int = 8_000
     """A partition with so many records waiting is not fetched until it has caught up."""
     max_fetch_bytes: int = 2 * 1024 * 1024
     """At most so many bytes fetched for a partition at once; must exceed the largest record."""

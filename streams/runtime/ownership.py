@@ -11,6 +11,7 @@ own. Had another worker had it in between, that producer would be fenced, and no
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
@@ -76,6 +77,7 @@ class Ownership:
         self._assigning = asyncio.Lock()
         self._fencing = asyncio.Semaphore(config.fence_parallel)
         self._room = asyncio.Event()
+        self._stopped = False
 
     def stage_of(self, topic: str) -> str:
         """Name of the stage that reads a topic."""
@@ -140,8 +142,12 @@ class Ownership:
             for tp in wanted - self.workers.keys():
                 self.workers[tp] = self._new(tp)
             self._count()
+            workers = [self.workers[tp] for tp in sorted(wanted)]
             try:
-                await self._take([self.workers[tp] for tp in sorted(wanted)], generation)
+                async with contextlib.AsyncExitStack() as stack:
+                    for worker in workers:
+                        await stack.enter_async_context(worker.step)
+                    await self._take(workers, generation)
             except Superseded:
                 log.info("a newer generation has begun, assignment dropped")
 
@@ -156,6 +162,7 @@ class Ownership:
         self.on_progress()
 
     async def _take(self, workers: list[PartitionWorker], generation: int) -> None:
+        self._check(generation)
         committed = await self._group().committed([worker.tp for worker in workers])
         kept = [worker for worker in workers if _keeps(worker, committed[worker.tp])]
         rest = [worker for worker in workers if worker not in kept]
@@ -178,6 +185,7 @@ class Ownership:
 
     async def stop(self) -> None:
         """End all partitions, before the consumer leaves the group."""
+        self._stopped = True
         workers, self.workers = list(self.workers.values()), {}
         await asyncio.gather(*(worker.stop(self._config.revoke_budget_s) for worker in workers))
         self._count()
@@ -188,7 +196,8 @@ class Ownership:
         generation = self._generation()
         for attempt in range(self._config.max_failures):
             try:
-                await self._rebuild([worker], generation)
+                async with worker.step:
+                    await self._rebuild([worker], generation)
                 await self._group().seek_bulk([worker.tp])
                 self._check(generation)
             except Superseded:
@@ -208,22 +217,15 @@ class Ownership:
     # The rebuild
 
     async def _rebuild(self, workers: list[PartitionWorker], generation: int) -> None:
-        """Fence, read the committed offset, restore: in this order, checking the generation after each step."""
+        """Fence, read the committed offset, restore, checking the generation after each step. No transaction runs."""
         if not workers:
             return
-        locks = [worker.rebuilding for worker in workers]
-        for lock in locks:
-            await lock.acquire()
-        try:
-            self._check(generation)
-            await asyncio.gather(*(self._fence(worker) for worker in workers))
-            self._check(generation)
-            await self._restore(workers)
-            self._check(generation)
-            await self._agree(workers, generation)
-        finally:
-            for lock in locks:
-                lock.release()
+        self._check(generation)
+        await asyncio.gather(*(self._fence(worker) for worker in workers))
+        self._check(generation)
+        await self._restore(workers)
+        self._check(generation)
+        await self._agree(workers, generation)
 
     async def _fence(self, worker: PartitionWorker) -> None:
         worker.intact = False
@@ -287,7 +289,7 @@ class Ownership:
         raise WorkerEnd(RuntimeReason.STATE_WITHOUT_OFFSET, detail)
 
     def _check(self, generation: int) -> None:
-        if generation != self._generation():
+        if self._stopped or generation != self._generation():
             raise Superseded
 
     def _count(self) -> None:

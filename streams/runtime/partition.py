@@ -99,7 +99,8 @@ class PartitionWorker:
         self.heat = Heat()
         self.intact = False
         """Whether producer, store and processor are those of one rebuild that nothing has spoilt since."""
-        self.rebuilding = asyncio.Lock()
+        self.step = asyncio.Lock()
+        """Held while a transaction runs, and while the partition is taken or rebuilt: never both."""
         self.epoch = 0
         self.pending = 0
         """Records fetched for this partition and not yet taken by it."""
@@ -115,7 +116,6 @@ class PartitionWorker:
         self._timed: int | None = None
         self._ready = False
         self._wake = asyncio.Event()
-        self._step = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._recover = recover
         self._failures = 0
@@ -159,7 +159,7 @@ class PartitionWorker:
         self.clear()
         self._refuse()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(budget_s), self._step:
+            async with asyncio.timeout(budget_s), self.step:
                 pass
 
     async def stop(self, budget_s: float) -> None:
@@ -228,7 +228,7 @@ class PartitionWorker:
             self._wake.clear()
             while self._ready and self._has_work():
                 try:
-                    async with self._step:
+                    async with self.step:
                         self._busy = True
                         try:
                             await self._turn()

@@ -96,13 +96,22 @@ async def test_killed_in_the_middle_of_transactions(drive: NewDrive) -> None:
     d = await drive(sleep=0.01, config={"max_batch_records": 50})
     rnd = random.Random(3)
     workers = {slot: d.start(slot, slot=slot) for slot in "ab"}
-    for kill in range(6):
-        await d.feed(1500)
+    over = asyncio.Event()
+
+    async def feed() -> None:
+        while not over.is_set():
+            await d.feed(60)
+            await asyncio.sleep(0.05)
+
+    feeding = asyncio.create_task(feed())
+    for kill in range(4):
         slot = "ab"[kill % 2]
         await d.busy(workers[slot])
         await asyncio.sleep(rnd.random() * 0.2)
         workers[slot].kill()
         workers[slot] = d.start(slot, slot=slot)
+    over.set()
+    await feeding
     await d.settled(*workers.values())
     found = await d.check()
     assert found.aborted > 0
