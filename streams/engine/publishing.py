@@ -14,7 +14,7 @@ from schemas.references import Kind
 from streams.engine.alerts import MARK
 from streams.engine.entries import Entries
 from streams.engine.root import TOMBSTONE, Root
-from streams.engine.view import View, view
+from streams.engine.view import Memo, View, view
 
 TOPICS = {Kind.CASE: "statuses", Kind.HANDOFF: "handoffs", MARK[0]: "alerts"}
 """Topic of an output, by the first byte of its key."""
@@ -47,21 +47,22 @@ def publish(root: Root, entries: Entries, established: int, timer: bool = False)
     old_due = root.next_due
     book = entries.book
     if root.parts:
-        root.next_due = root.hold + 1
+        root.next_due = max(root.hold, established) + 1
         entries.save_head(root, root.next_due, old_due)
         return []
     held = root.hold >= established
     now = max(established, root.as_of)
-    seen = view(root.cases(), now, book, root.purged, root.memo)
     if root.memo.book is not book:
-        root.memo = type(root.memo)(book)
+        root.memo = Memo(book)
+    seen = view(root.cases(), now, book, root.purged, root.memo)
+    over = seen.purge_at <= now
     written: list[Written] = []
-    if not held and root.copies and seen.purge_at <= now:
+    if over and not held:
         written = _purge(root, entries)
         seen = view({}, now, book)
     pending = _write_values(root, seen, held, written)
     if held:
-        pending = pending or any(k not in seen.outputs and d != TOMBSTONE for k, d in root.published.items())
+        pending = pending or over or any(k not in seen.outputs and d != TOMBSTONE for k, d in root.published.items())
     else:
         _write_tombstones(root, seen, written)
         root.as_of = now
@@ -110,6 +111,7 @@ def _purge(root: Root, entries: Entries) -> list[Written]:
     root.purged |= root.copies.keys()
     entries.drop_purged(root)
     root.said.clear()
+    root.memo = Memo(entries.book)
     written = [Written(TOPICS[k[0]], k, None, root.key, End.PURGED) for k in root.published]
     for key in root.published:
         root.published[key] = TOMBSTONE

@@ -13,16 +13,19 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from schemas.codec import bus, events
-from schemas.references import KEY_SIZE, Kind, partition_of
+from schemas.references import Kind, partition_of
 from streams.correlate import ADMITTED, Correlate, Plan
 from streams.engine.alerts import MARK
 from streams.engine.book import Book
+from streams.engine.claims import journeys
 from streams.engine.facts import Copy, Reader
+from streams.engine.messages import split_keys
 from streams.engine.root import ENTRY, FACT
 from streams.engine.view import fold, view
 from streams.runtime.processor import Effects, Record
 from streams.runtime.store import MemoryStore
 from tests.support.facts import KEYS
+from tests.support.reading import Output, Reading, ViolationError, references
 
 DAY = 86_400_000
 INSTANCE = "world"
@@ -36,10 +39,6 @@ class Arrival(NamedTuple):
     door: str
     """direct, or admit (which may lag)."""
     value: bytes
-
-
-class Violation(AssertionError):
-    """(name of the invariant, detail)."""
 
 
 class Log:
@@ -99,6 +98,9 @@ class Log:
             self._commit(effects)
 
     def _commit(self, effects: Effects) -> None:
+        for key, value in effects.state:
+            if key[:1] == FACT and value is not None:
+                self.world.note_fact(key[1:17], key[17:])
         self.store.write([*effects.state, *effects.local], self.store.position() + len(effects.state))
         if effects.progress is not None:
             self.tick = effects.progress
@@ -108,48 +110,13 @@ class Log:
             self.world.take(self, send)
 
 
-class Reading:
-    """A reader of the outputs, by the rule of the read model: a reference stays shown by the last row that listed it."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.pos = [0] * world.output_partitions
-        self.live: dict[tuple[str, bytes], bytes] = {}
-        self.last: dict[bytes, bytes] = {}
-        self.dispatched: Counter[tuple[bytes, str]] = Counter()
-
-    def apply(self, i: int) -> None:
-        topic, key, value, headers = self.world.out[i][self.pos[i]]
-        self.pos[i] += 1
-        if value is not None:
-            self.live[topic, key] = value
-            if topic == "statuses":
-                self.last.update(dict.fromkeys(references(value), key))
-            return
-        self.live.pop((topic, key), None)
-        if topic != "statuses":
-            return
-        keep = headers["reason"] == b"merged-into"
-        for ref in [r for r, k in self.last.items() if k == key]:
-            other = self.row(ref)
-            if other or keep:
-                self.last[ref] = other or key
-                continue
-            del self.last[ref]
-            if ref not in self.world.gone:
-                raise Violation("readable", f"{ref.hex()} lost by {headers['reason']!r}")
-
-    def row(self, ref: bytes) -> bytes | None:
-        return min((k for (t, k), v in self.live.items() if t == "statuses" and ref in references(v)), default=None)
-
-    def resolve(self, ref: bytes) -> bytes | None:
-        return self.row(ref) or self.last.get(ref)
-
-
-def references(value: bytes) -> list[bytes]:
-    """Keys that a status lists."""
-    joined = bus().decode(value)[1]["references"]
-    return [joined[i : i + KEY_SIZE] for i in range(0, len(joined), KEY_SIZE)]
+def legal_groups(copies: Iterable[Copy], book: Book) -> dict[bytes, int]:
+    """Which facts may ever meet: by fact, the number of its journey among all facts, as if nothing had been taken apart."""
+    cases = fold(copies)
+    for case in cases.values():
+        case.cuts = frozenset()
+    groups = {c.key: i for i, j in enumerate(journeys(cases.values(), (), book.convention)) for c in j.cases}
+    return {c.fact.key: groups[c.fact.case] for c in copies}
 
 
 class World:
@@ -178,17 +145,18 @@ class World:
         self.stop = [0] * (self.partitions + 1)
         self.lag, self.crash, self.again = r.choice((0, 0.03, 0.1)), r.choice((0, 0.1, 0.3)), r.choice((0, 0.02))
         self.logs = [Log(self, i) for i in range(self.partitions + 1)]
-        self.out: list[list[tuple[str, bytes, bytes | None, dict[str, bytes]]]] = [
-            [] for _ in range(self.output_partitions)
-        ]
-        self.readers = [Reading(self) for _ in range(2)]
+        self.out: list[list[Output]] = [[] for _ in range(self.output_partitions)]
         self.copies: list[Copy] = []
         self.purged: set[bytes] = set()
         self.gone: set[bytes] = set()
+        self.readers = [Reading(self.out, self.gone) for _ in range(2)]
         self.letters: list[dict[str, Any]] = []
         self.count: Counter[str] = Counter()
         self._expected: dict[tuple[int, int], dict[bytes, bytes]] = {}
-        self.legal: dict[bytes, int] = {}
+        self.legal = legal_groups([READER.copy(a.value, 0) for a in self.feed], book)
+        """By fact: the journey to which it may belong."""
+        self.together: dict[bytes, int] = {}
+        """By root: the journey whose facts it has held."""
 
     # -- clocks
     def clock(self, no: int) -> int:
@@ -209,6 +177,9 @@ class World:
         topic = send.topic.removeprefix(f"{INSTANCE}.")
         if topic == "case-events":
             self.count["messages"] += 1
+            schema, datum = bus().decode(send.value)
+            if schema.name == "link" and datum["at"] <= datum["lo"]:
+                raise ViolationError("order", "a link goes to the larger reference")
             self.logs[send.partition].append(send.value)
         elif topic == "dead-letters":
             self.letters.append(bus().decode(send.value)[1])
@@ -221,27 +192,35 @@ class World:
             if topic == "alerts":
                 self._check_alert(log, send)
 
+    def note_fact(self, root: bytes, fact: bytes) -> None:
+        """No root ever holds facts of two journeys."""
+        if self.together.setdefault(root, self.legal[fact]) != self.legal[fact]:
+            raise ViolationError("stranger", f"{root.hex()} holds facts of two journeys")
+
     def _note_purge(self, log: Log) -> None:
         for key, value in log.store.items(ENTRY):
             schema, datum = bus().decode(value)
             if schema.name == "head" and datum["purged"]:
-                cases = {datum["purged"][i : i + KEY_SIZE] for i in range(0, len(datum["purged"]), KEY_SIZE)}
-                joined = datum["members"]
+                cases = set(split_keys(datum["purged"]))
                 self.purged |= cases
-                self.gone |= cases | {key[1:]} | {joined[i : i + KEY_SIZE] for i in range(0, len(joined), KEY_SIZE)}
+                self.gone |= cases | {key[1:]} | set(split_keys(datum["members"]))
                 self.gone |= {r for c in self.copies if c.fact.case in cases for r in c.fact.own}
 
     # -- the plain computation
+    def least(self, before: int = 2**62) -> dict[bytes, Copy]:
+        """By fact, the copy to be kept of those admitted before `before`."""
+        found: dict[bytes, Copy] = {}
+        for c in self.copies:
+            if c.admitted < before and c.fact.case not in self.purged:
+                kept = found.get(c.fact.key)
+                found[c.fact.key] = c if kept is None or c < kept else kept
+        return found
+
     def expected(self, before: int, now: int) -> dict[bytes, bytes]:
         """Every output of the facts admitted before `before`, at `now`."""
         known = self._expected.get((before, now))
         if known is None:
-            least: dict[bytes, Copy] = {}
-            for c in self.copies:
-                if c.admitted < before and c.fact.case not in self.purged:
-                    kept = least.get(c.fact.key)
-                    least[c.fact.key] = c if kept is None or c < kept else kept
-            seen = view(fold(least.values()), now, self.book, self.purged)
+            seen = view(fold(self.least(before).values()), now, self.book, self.purged)
             known = self._expected[before, now] = {k: o.value for k, o in seen.outputs.items()}
         return known
 
@@ -254,7 +233,7 @@ class World:
         want = self.expected(w, w).get(send.key)
         self.count["alerts written"] += 1
         if send.value != want:
-            raise Violation("false alert" if want is None else "alert differs", f"W={w / DAY}")
+            raise ViolationError("false alert" if want is None else "alert differs", f"W={w / DAY}")
 
     # -- running
     def day(self) -> None:
@@ -336,7 +315,7 @@ class World:
         while not self.at_rest():
             self.now += 1
             if self.now > 3000 or sum(len(log.records) for log in self.logs) > 60_000:
-                raise Violation("ends", f"W={self.established / DAY} stage {self.stage}")
+                raise ViolationError("ends", f"W={self.established / DAY} stage {self.stage}")
             self.day()
         for reader in self.readers:
             for i in range(self.output_partitions):
@@ -347,12 +326,18 @@ class World:
 
     def check_rest(self) -> None:
         """The founding property, and the invariants of a world at rest."""
-        held = Counter(k[17:] for log in self.logs for k, _ in log.store.items(FACT))
-        want_facts = {c.fact.key for c in self.copies if c.fact.case not in self.purged}
-        if set(held) != want_facts or any(n > 1 for n in held.values()):
-            raise Violation(
-                "each fact in one root", f"missing {len(want_facts - set(held))} extra {len(set(held) - want_facts)}"
+        stored = [(k, bus().decode(v)[1]) for log in self.logs for k, v in log.store.items(FACT)]
+        held, least = Counter(k[17:] for k, _ in stored), self.least()
+        if set(held) != set(least) or any(n > 1 for n in held.values()):
+            raise ViolationError(
+                "each fact in one root",
+                f"missing {len(least.keys() - set(held))} extra {len(set(held) - least.keys())}",
             )
+        for key, datum in stored:
+            kept = least[key[17:]]
+            if (datum["rank"], datum["admitted"], datum["value"]) != (kept.rank, kept.admitted, kept.value):
+                raise ViolationError("least copy", key.hex())
+        self._check_purges()
         want = {(TOPIC[k[0]], k): v for k, v in self.expected(2**62, self.last * DAY).items()}
         for reader in self.readers:
             if reader.live != want:
@@ -362,13 +347,23 @@ class World:
                     for t, k in want.keys() & reader.live.keys()
                     if want[t, k] != reader.live[t, k]
                 ]
-                raise Violation("content", repr(sorted(map(str, diff))[:4]))
+                raise ViolationError("content", repr(sorted(map(str, diff))[:4]))
             for (topic, key), value in want.items():
                 if topic == "statuses" and any(reader.resolve(x) != key for x in references(value)):
-                    raise Violation("resolve", key.hex())
+                    raise ViolationError("resolve", key.hex())
             shown = {r for (t, _), v in want.items() if t == "statuses" for r in references(v)}
             if any(x in self.gone and x not in shown for x in reader.last):
-                raise Violation("purged is readable", "")
+                raise ViolationError("purged is readable", "")
+
+    def _check_purges(self) -> None:
+        """What has passed its retention is not here any more."""
+        roots: dict[bytes, list[Copy]] = {}
+        for log in self.logs:
+            for key, value in log.store.items(FACT):
+                roots.setdefault(key[1:17], []).append(READER.copy(bus().decode(value)[1]["value"], 0))
+        for root, copies in roots.items():
+            if view(fold(copies), 0, self.book, self.purged).purge_at <= self.last * DAY:
+                raise ViolationError("purged in time", root.hex())
 
 
 TOPIC = {Kind.CASE: "statuses", Kind.HANDOFF: "handoffs", MARK[0]: "alerts"}
