@@ -81,7 +81,7 @@ def _step(state: Running, fact: ClockFact, actions: tuple[Action, ...]) -> None:
     if state.stopped is None or fresh:
         state.settle()
         if state.due != before and state.lines is not None:
-            state.note(Op.DUE, fact, (), due=state.due)
+            state.lines.append(Line(Op.DUE, fact.date, fact.key, (), (("due", state.due),)))
     if breach is not None and day >= breach and (state.stopped is not None or state.due is None or state.due >= day):
         state.episodes.append((breach, day))
 

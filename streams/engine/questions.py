@@ -1,0 +1,253 @@
+"""A question about one clock, as a person or a program writes it, and its answer. Pure; the command line and the API use it.
+
+A question is an object: `rule` (the name of a clock, `procedure/clock`, or a rule written out), `facts` (objects with `type`,
+`date` and payload fields), `territory` (INSEE code of the commune where the body has its seat, or the id of a
+territory), and, if wanted, `zone`, `local`, `closures`, `received_first`, `received_competent`, `today`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import ValidationError
+
+from schemas.definitions import Definitions
+from schemas.holidays import HolidayTable
+from schemas.rules import Clock
+from schemas.types import RANK
+from streams.engine import clocks, silence, words
+from streams.engine.calendars import Calendar, Closure, calendar_of
+from streams.engine.clocktypes import ClockContext, ClockRun, Line
+from streams.engine.counting import to_date, to_day
+from streams.engine.rules import ClockRule
+
+DATE_FIELDS = frozenset({"received_on", "due_on", "notified_on", "until"})
+_KEYS = frozenset(
+    {"rule", "facts", "territory", "zone", "local", "closures", "received_first", "received_competent", "today", "id"}
+)
+
+
+class QuestionError(ValueError):
+    """A question that cannot be answered; `problems` says everything that is wrong with it."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(problems))
+
+
+class QuestionFact(NamedTuple):
+    """A fact as a question states it; its key is its `id`, or its place in the list."""
+
+    type: str
+    date: int
+    key: bytes
+    data: Mapping[str, Any]
+    body: str = ""
+
+
+class Asked(NamedTuple):
+    """A question that was understood."""
+
+    rule: ClockRule
+    facts: tuple[QuestionFact, ...]
+    context: ClockContext
+    today: int | None
+
+
+class Desk:
+    """Answers questions with one set of named clocks, journey definitions and holidays; keeps what it compiled."""
+
+    def __init__(self, named: Mapping[str, Clock], definitions: Definitions, table: HolidayTable) -> None:
+        self._named = named
+        self._definitions = definitions
+        self._table = table
+        self._rules: dict[str, ClockRule] = {}
+        self._calendars: dict[str, Calendar] = {}
+
+    def read(self, question: Any) -> Asked:
+        """Understand a question, or raise `QuestionError` with all that is wrong."""
+        if not isinstance(question, Mapping):
+            raise QuestionError(["a question is an object with `rule` and `facts`"])
+        problems = [f"there is no key {key!r} in a question" for key in sorted(map(str, question)) if key not in _KEYS]
+        facts = self._facts(question.get("facts"), problems)
+        days = {
+            name: _day(question[name], name, problems)
+            for name in ("received_first", "received_competent", "today")
+            if question.get(name) is not None
+        }
+        calendar = self._calendar(question, problems)
+        start = to_date(facts[0].date) if facts else None
+        rule = self._rule(question.get("rule"), start, problems)
+        if problems or rule is None or calendar is None:
+            raise QuestionError(problems)
+        context = ClockContext(calendar, calendar.zone, days.get("received_first"), days.get("received_competent"))
+        return Asked(rule, facts, context, days.get("today"))
+
+    def answer(self, question: Any, *, explain: bool = True) -> dict[str, Any]:
+        """The answer as plain data; dates as ISO 8601. Raises `QuestionError`."""
+        asked = self.read(question)
+        run = clocks.run(asked.rule, asked.facts, asked.context, explain=True)
+        assert run is not None
+        return as_data(run, asked, explain=explain)
+
+    def _rule(self, value: Any, start: date | None, problems: list[str]) -> ClockRule | None:
+        if isinstance(value, Mapping):
+            try:
+                return ClockRule(
+                    Clock.model_validate({"id": "own", "title": {"fr": "Délai", "en": "Time limit"}, **value})
+                )
+            except ValidationError as error:
+                problems += [
+                    f"rule.{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_url=False)
+                ]
+                return None
+        if not isinstance(value, str):
+            problems.append("`rule` is the name of a clock, `procedure/clock`, or a rule written out")
+            return None
+        procedure, slash, name = value.partition("/")
+        if not slash:
+            clock = self._named.get(value)
+        else:
+            journey = self._definitions.find(procedure, start) if start else None
+            clock = next((clock for clock in journey.clocks if clock.id == name), None) if journey else None
+        if clock is None:
+            problems.append(f"there is no clock named {value!r}")
+            return None
+        key = f"{value}@{start}" if slash else value
+        return self._rules.get(key) or self._rules.setdefault(key, ClockRule(clock))
+
+    def _facts(self, value: Any, problems: list[str]) -> tuple[QuestionFact, ...]:
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            problems.append("`facts` is a list")
+            return ()
+        found = []
+        for place, item in enumerate(value):
+            where = f"facts.{place}"
+            if not isinstance(item, Mapping) or not isinstance(item.get("type"), str) or "date" not in item:
+                problems.append(f"{where}: a fact has at least a `type` and a `date`")
+                continue
+            if item["type"] not in RANK:
+                problems.append(f"{where}: there is no event type {item['type']!r}")
+            day = _day(item["date"], f"{where}.date", problems)
+            data = {
+                str(name): _value(str(name), content, f"{where}.{name}", problems)
+                for name, content in item.items()
+                if name not in ("type", "date", "id")
+            }
+            key = str(item.get("id", place + 1)).encode()
+            found.append(QuestionFact(item["type"], day or 0, key, data))
+        return tuple(sorted(found, key=lambda fact: (fact.date, RANK.get(fact.type, 0))))
+
+    def _calendar(self, question: Mapping[str, Any], problems: list[str]) -> Calendar | None:
+        place, zone = question.get("territory"), question.get("zone")
+        closures, local = question.get("closures") or (), question.get("local") or ()
+        key = repr((place, zone, closures, local))
+        if key in self._calendars:
+            return self._calendars[key]
+        if zone is not None:
+            try:
+                ZoneInfo(str(zone))
+            except (ZoneInfoNotFoundError, ValueError, OSError):
+                problems.append(f"there is no time zone {zone!r}")
+        text = None if place is None else str(place)
+        named = text if text is not None and self._table.named(text) else None
+        if text is not None and named is None and not (2 <= len(text) <= 5 and text[:1].isdigit()):
+            problems.append(f"there is no territory {text!r}: give an INSEE code or the id of a territory")
+        if not isinstance(local, Sequence) or not isinstance(closures, Sequence):
+            problems.append("`local` and `closures` are lists")
+        if problems:
+            return None
+        made = calendar_of(
+            self._table,
+            None if named else text,
+            territory=named,
+            zone=zone,
+            closures=_closures(closures, problems),
+            local=local,
+        )
+        self._calendars[key] = made
+        return made
+
+
+def _closures(value: Iterable[Any], problems: list[str]) -> list[Closure]:
+    found = []
+    for place, pair in enumerate(value):
+        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
+            problems.append(f"closures.{place}: first and last day")
+            continue
+        first, last = (_day(item, f"closures.{place}", problems) for item in pair)
+        if first is not None and last is not None:
+            found.append(Closure(to_date(first), to_date(last)))
+    return found
+
+
+def _day(value: Any, where: str, problems: list[str]) -> int | None:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return to_day(value)
+    try:
+        return to_day(date.fromisoformat(value))
+    except (TypeError, ValueError):
+        problems.append(f"{where}: a date reads 2026-03-02")
+        return None
+
+
+def _value(name: str, value: Any, where: str, problems: list[str]) -> Any:
+    if value is not None and (name in DATE_FIELDS or isinstance(value, date)):
+        return _day(value, where, problems)
+    return value
+
+
+def _iso(day: int | None) -> str | None:
+    return None if day is None else to_date(day).isoformat()
+
+
+def _plain(value: Any, *, is_date: bool) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item, is_date=False) for item in value]
+    return _iso(value) if is_date and isinstance(value, int) else value
+
+
+def line_as_data(line: Line) -> dict[str, Any]:
+    """One line of a derivation as plain data, with its words."""
+    dates = {"day", "start", "end", "due", "born", "last", "first", "own", "limit", "until"}
+    return {
+        "op": line.op.value,
+        "date": _iso(line.date) if line.op.value != "date-absurd" else None,
+        "fact": line.key.decode("utf-8", "backslashreplace") if line.key is not None else None,
+        "articles": list(line.articles),
+        "params": {name: _plain(value, is_date=name in dates) for name, value in line.params},
+        "words": {"fr": words.line_in_words(line, "fr"), "en": words.line_in_words(line, "en")},
+    }
+
+
+def as_data(run: ClockRun, asked: Asked, *, explain: bool) -> dict[str, Any]:
+    """A run as plain data."""
+    zone = ZoneInfo(asked.context.zone)
+    due_at = None if run.due_at is None else datetime.fromtimestamp(run.due_at / 1000, UTC).astimezone(zone).isoformat()
+    found: dict[str, Any] = {
+        "rule": run.rule,
+        "state": run.state.value,
+        "started_on": _iso(run.started_on),
+        "due_on": _iso(run.due_on),
+        "due_at": due_at,
+        "effect": run.effect.value,
+        "born_on": _iso(run.born_on),
+        "waiting_for": run.waiting_for,
+        "stopped_on": _iso(run.stopped_on),
+        "took_effect": run.took_effect.value if run.took_effect else None,
+        "took_on": _iso(run.took_on),
+        "pauses": [[_iso(first), _iso(last)] for first, last in run.pauses],
+        "overdue": [[_iso(first), _iso(last)] for first, last in run.episodes],
+        "summary": {"fr": words.summary(run, "fr"), "en": words.summary(run, "en")},
+    }
+    if asked.today is not None:
+        had = silence.took_effect(run, asked.today)
+        found["overdue"] = [[_iso(first), _iso(last)] for first, last in run.overdue(asked.today)]
+        found["silence"] = {"effect": had.data["effect"], "on": _iso(had.date)} if had else None
+    if explain:
+        found["unverified"] = [f"{a.ref} ({a.mark.value})" for a in asked.rule.clock.articles if not a.verified]
+        found["derivation"] = [line_as_data(line) for line in run.derivation]
+    return found
