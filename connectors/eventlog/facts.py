@@ -89,7 +89,8 @@ class _Facts:
         self._number = trace.number if _NUMBER.fullmatch(trace.number) else f"trace-{_digest(trace.number, 8)}"
         self._rows = [r for r in trace.rows if not mapping.dropped(r)]
         self._opened: set[str] = set()
-        self._asker: str | None = None
+        self._askers: dict[str, None] = {}
+        """Desks that wait for pieces, in the order in which they asked."""
 
     def all(self) -> Iterator[Stated]:
         """In the order of the rows; what the old desk sends comes before what the new one receives."""
@@ -110,8 +111,7 @@ class _Facts:
                 yield self._fact("handoff.accepted", row, _ACCEPTED, handoff=handoff)
             yield from self._open(row)
             statement = self._mapping.statement(cells)
-            if statement is not None:
-                yield self._state(row, statement)
+            yield from self._state(row, statement)
             before = row
 
     def _open(self, row: _Row) -> Iterator[Stated]:
@@ -119,18 +119,23 @@ class _Facts:
             self._opened.add(row.body)
             yield self._fact("case.opened", row, _OPENED)
 
-    def _state(self, row: _Row, statement: Statement) -> Stated:
+    def _state(self, row: _Row, statement: Statement | None) -> Iterator[Stated]:
+        if isinstance(statement, Rule) and statement.of == "askers":
+            askers, rule = list(self._askers), statement
+            yield from (self._say(row._replace(body=asker), rule) for asker in askers)
+            statement = None if row.body in askers else self._mapping.otherwise
+        if statement is not None:
+            yield self._say(row, statement)
+
+    def _say(self, row: _Row, statement: Statement) -> Stated:
         fields = dict(statement.constants)
         for field, attribute in statement.attributes.items():
             fields[field] = row.cells.get(attribute, "")
-        of = row
-        if isinstance(statement, Rule) and statement.of == "asker" and self._asker is not None:
-            of = row._replace(body=self._asker)
         if statement.states == "case.pieces-requested":
-            self._asker = self._asker or row.body
+            self._askers[row.body] = None
         elif statement.states == "case.pieces-received":
-            self._asker = None
-        return self._fact(statement.states, of, _STATED, **fields)
+            self._askers.pop(row.body, None)
+        return self._fact(statement.states, row, _STATED, **fields)
 
     def _row(self, rank: int, cells: dict[str, str]) -> _Row:
         columns = self._mapping.columns

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
@@ -29,12 +31,17 @@ class Trace(NamedTuple):
     """What happened, in the order of the file."""
 
 
-def open_log(path: Path) -> BinaryIO:
-    """Open a log, gzipped or not (told by its first bytes). The caller closes it."""
-    file = path.open("rb")
-    start = file.read(2)
-    file.seek(0)
-    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if start == _GZIP else file
+@contextmanager
+def open_log(path: Path) -> Iterator[BinaryIO]:
+    """Open a log, gzipped or not (told by its first bytes)."""
+    with path.open("rb") as file:
+        start = file.read(2)
+        file.seek(0)
+        if start != _GZIP:
+            yield file
+        else:
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield cast(BinaryIO, unpacked)
 
 
 def is_xes(path: Path) -> bool:

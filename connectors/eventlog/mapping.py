@@ -100,8 +100,9 @@ class Rule(Statement):
 
     when: Conditions = Field(min_length=1)
     """Which rows."""
-    of: Literal["desk", "asker"] = "desk"
-    """Whose case: that of the desk of the row, or of the desk that asked for pieces (its own if nobody waits for any)."""
+    of: Literal["desk", "askers"] = "desk"
+    """Whose case: that of the desk of the row, or those of all desks that wait for pieces. If the desk of the row is not among them,
+    the row also states what `otherwise` says, of its own case."""
 
 
 class Handoffs(Model):

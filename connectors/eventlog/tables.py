@@ -30,7 +30,7 @@ def read(path: Path, *, number: str, delimiter: str = ",", encoding: str = "utf-
                     raise LogError(reader.line_num, "this row has not as many cells as the first line")
                 traces.setdefault(row[number], []).append(row)
     except csv.Error as error:
-        raise LogError(reader.line_num if reader else 1, f"this is not CSV ({error})") from None
+        raise LogError(reader.line_num + 1 if reader else 1, f"this is not CSV ({error})") from None
     except UnicodeDecodeError:
         raise LogError(0, f"the file is not in {encoding}: name its encoding in the mapping") from None
     except (EOFError, OSError) as error:
