@@ -22,7 +22,7 @@ _ENTERS = frozenset({"case.opened", "handoff.accepted"})
 class Model(BaseModel):
     """Frozen and closed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True)
 
 
 class Pair(Model):
