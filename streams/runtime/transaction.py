@@ -187,3 +187,7 @@ async def _close(producer: AIOKafkaProducer) -> None:
     except Exception:  # noqa: BLE001 - whatever it is, the producer is given up
         with contextlib.suppress(Exception):
             await asyncio.wait_for(producer.client.close(), CLOSE_TIMEOUT_S)
+    # The library leaves the failure of a transaction in futures that nobody asks.
+    for future in (producer._txn_manager._transaction_waiter, producer._sender.sender_task):
+        if future is not None and future.done() and not future.cancelled():
+            future.exception()

@@ -19,6 +19,7 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
 from aiokafka.producer.producer import AIOKafkaProducer
+from aiokafka.producer.transaction_manager import TransactionManager
 from faust.app.base import App
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as faust_consumer
@@ -66,6 +67,7 @@ PINNED: dict[str, Callable[..., Any]] = {
     "aiokafka.Producer.stop": AIOKafkaProducer.stop,
     "aiokafka.BatchBuilder.append": BatchBuilder.append,
     "aiokafka.MessageAccumulator.add_batch": MessageAccumulator.add_batch,
+    "aiokafka.TransactionManager.fatal_error": TransactionManager.fatal_error,
 }
 """Everything overridden or used that is not promised to stay."""
 
@@ -106,6 +108,7 @@ DIGESTS: dict[str, str] = {
     "aiokafka.Producer.stop": "43ef97147111893b",
     "aiokafka.BatchBuilder.append": "657d76f55157d9ca",
     "aiokafka.MessageAccumulator.add_batch": "5ed1c5b1367ad854",
+    "aiokafka.TransactionManager.fatal_error": "8e9fd08dc50042c4",
 }
 
 
