@@ -37,7 +37,7 @@ META_TICK = b"mt"
 """State record: the last tick read, 8 bytes big-endian."""
 
 LOCAL_SWEPT = b"ls"
-"""Local record: digest of the rule book by which every entry was last looked at."""
+"""Local record: digest of the rule book by which every entry was last looked at; absent while entries are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +95,9 @@ class Correlate:
 
     def use(self, book: Book) -> None:
         """Take another rule book; every root that used the old one is looked at again by the timers."""
-        self._entries.book = self._uniting.book = book
-        if self._store.get(LOCAL_SWEPT) != book.digest:
+        if book.digest != self._entries.book.digest:
             self._sweep = b""
+        self._entries.book = self._uniting.book = book
 
     # -- records
     def process(self, records: list[Record]) -> Effects:
@@ -192,14 +192,17 @@ class Correlate:
                 self._entries.local[due_key(indexed, key)] = None
             if entry.next_due <= self._established or entry.rules != self._entries.book.digest:
                 self._look_again(entry)
+        for root in list(self._entries.touched_roots.values()):
+            self._publish(root)
         return self._taken()
 
     def _look_again(self, root: Root) -> None:
         if root.rules != self._entries.book.digest:
+            self._record = None
             self._uniting.check(root, root.hold)
-        current = self._entries.get(root.key)
-        if isinstance(current, Root):
-            self._publish(current, timer=True)
+            if root.key in self._entries.touched_roots or not isinstance(self._entries.get(root.key), Root):
+                return
+        self._publish(root, timer=True)
 
     def _due_roots(self, limit: int) -> list[tuple[bytes, int]] | None:
         found: list[tuple[bytes, int]] = []
@@ -282,6 +285,8 @@ class Correlate:
         return self._reader.copy(carried.value, carried.admitted, carried.rank)
 
     def _taken(self) -> Effects:
+        if self._sweep is not None:
+            self._effects.local.append((LOCAL_SWEPT, None))
         state, local = self._entries.take()
         self._effects.state.extend(state.items())
         self._effects.local.extend(local.items())

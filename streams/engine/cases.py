@@ -12,6 +12,7 @@ from typing import Any
 
 from streams.engine.facts import Claim, Copy, Fact
 from streams.engine.order import effective, fold_order
+from streams.engine.voices import Voices
 
 Pair = frozenset[bytes]
 
@@ -76,18 +77,12 @@ class Case:
         """What unites this case with others. Counts every kept fact, since union must never shrink; only cuts follow effect."""
         own: set[bytes] = set()
         claims: set[Claim] = set()
-        self.addressees: set[str] = set()
-        """Bodies named as addressee of a handoff."""
-        self.vouched: set[bytes] = set()
-        """References that the owner of this case itself linked with it."""
+        self.voices = Voices()
         for fact in ordered:
             own |= fact.own
             if fact.refs:
                 claims |= fact.claims
-            if fact.to:
-                self.addressees.add(fact.to)
-            if fact.type == "correction.linked":
-                self.vouched.update(k for k, _ in fact.refs)
+            self.voices.hear(fact)
         self.own = frozenset(own)
         self.claims = frozenset(claims)
         cuts: dict[Pair, bool] = {}
@@ -97,6 +92,8 @@ class Case:
                 cuts.update((frozenset((self.key, k)), cut) for k, _ in fact.refs)
         self.cuts: frozenset[Pair] = frozenset(pair for pair, cut in cuts.items() if cut)
         """Pairs (case, reference) that the last word of the owner takes apart."""
+        self.ties = (self.own, self.claims, self.cuts, self.voices.words)
+        """All that decides which journeys this case makes with others."""
 
     def move(self, state: CaseState, fact: Fact) -> None:
         """Enter a state at the date of a fact, unless already there."""

@@ -1,18 +1,16 @@
-"""Whose word unites: confirmation of claims, and the journeys that a set of cases makes.
+"""The journeys that a set of cases makes: the least fixpoint of owned references and confirmed claims.
 
-A fact unites at once only what its own body owns. Any other reference is a claim (r, case of body Q), confirmed by the journey J
-that holds r when (a) a fact of a case in J names Q as addressee; or (b) r is a journey id issued by a body of J: whoever was given
-that secret belongs; or (c) r is an external id, Q says *from P* and P, which names r too, says *to Q*; or (d) a convention covers Q, the
-owner of r and the procedure on that date; or (e) the owner of a case in J says that it is linked with q. Knowing a number is never enough.
+A fact unites at once only what its own body owns. Any other reference is a claim and waits for a word, see `streams.engine.voices`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 
 from schemas.references import Kind
 from streams.engine.cases import Case, Pair
 from streams.engine.facts import Claim
+from streams.engine.voices import Meetings, Voices
 
 Convention = Callable[[Claim], bool]
 """Whether a convention in force covers a claim."""
@@ -21,45 +19,6 @@ Convention = Callable[[Claim], bool]
 def no_convention(_claim: Claim) -> bool:
     """No body has an agreement with another."""
     return False
-
-
-class Voices:
-    """What the facts of one journey can confirm."""
-
-    __slots__ = ("addressees", "bodies", "vouched")
-
-    def __init__(self, cases: Iterable[Case] = ()) -> None:
-        self.bodies: set[str] = set()
-        self.addressees: set[str] = set()
-        self.vouched: set[bytes] = set()
-        for case in cases:
-            self.add(case)
-
-    def add(self, case: Case) -> None:
-        """Hear one more case."""
-        self.bodies.add(case.body)
-        self.addressees |= case.addressees
-        self.vouched |= case.vouched
-
-    def confirm(self, claim: Claim) -> bool:
-        """Rules (a), (b) and (e)."""
-        return (
-            claim.body in self.addressees
-            or (claim.ref[0] == Kind.JOURNEY and claim.issuer in self.bodies)
-            or claim.case in self.vouched
-        )
-
-
-def paired(claim: Claim, others: Iterable[Claim]) -> bool:
-    """Rule (c): another claim on the same external id says *to* this body, and this one says *from* that body, or the reverse."""
-    if claim.ref[0] != Kind.EXTERNAL:
-        return False
-    return any(
-        o.ref == claim.ref
-        and o.case != claim.case
-        and ((claim.from_body == o.body and o.to == claim.body) or (claim.to == o.body and o.from_body == claim.body))
-        for o in others
-    )
 
 
 class _Sets:
@@ -130,26 +89,22 @@ def journeys(
 
 def _confirm_all(sets: _Sets, cases: Collection[Case], claims: list[Claim], convention: Convention) -> None:
     """Unite by claims until no more is confirmed."""
+    meetings = Meetings(claims)
+    voices: dict[bytes, Voices] = {}
+    for case in cases:
+        voices.setdefault(sets.find(case.key), Voices()).join(case.voices)
     waiting = claims
     while waiting:
-        voices: dict[bytes, Voices] = {}
-        for case in cases:
-            voices.setdefault(sets.find(case.key), Voices()).add(case)
         rest: list[Claim] = []
         for claim in waiting:
-            at = sets.find(claim.ref)
-            if at == sets.find(claim.case):
+            holder, claimant = sets.find(claim.ref), sets.find(claim.case)
+            if holder == claimant:
                 continue
-            heard = voices.get(at)
-            if (heard and heard.confirm(claim)) or paired(claim, claims) or convention(claim):
+            heard = voices.get(holder)
+            if (heard and heard.confirm(claim)) or meetings.partners(claim) or convention(claim):
                 sets.unite(claim.ref, claim.case)
-                merged = sets.find(claim.case)
-                both = voices.get(at, Voices())
-                voices = {k: v for k, v in voices.items() if k != at}
-                into = voices.setdefault(merged, Voices())
-                into.bodies |= both.bodies
-                into.addressees |= both.addressees
-                into.vouched |= both.vouched
+                if heard:
+                    voices[claimant].join(voices.pop(holder))
             else:
                 rest.append(claim)
         if len(rest) == len(waiting):

@@ -77,7 +77,7 @@ class Entries:
             root.add(copy)
             root.said |= copy.fact.claims
         for _, value in self._records.items(CLAIM + ref):
-            root.claims.add(claim_of(self._codec.decode(value)[1]))
+            root.hold_claim(claim_of(self._codec.decode(value)[1]))
         self._facts += root.size
         return root
 
@@ -85,8 +85,8 @@ class Entries:
     def create(self, ref: bytes) -> Root:
         """A new root."""
         root = Root(ref, self.book)
+        root.rules = self.book.digest
         self._held[ref] = root
-        self._fresh.add(ref)
         return root
 
     def alias(self, ref: bytes, target: bytes) -> None:

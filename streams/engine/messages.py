@@ -39,7 +39,7 @@ class Put(NamedTuple):
     head: bytes | None = None
     """The loser's head as stored, in part 0."""
     claims: tuple[Claim, ...] = ()
-    """The loser's pending claims, in part 0."""
+    """Claims that the loser holds."""
 
 
 class Link(NamedTuple):

@@ -18,6 +18,7 @@ from streams.engine.cases import Case
 from streams.engine.facts import Claim, Copy
 from streams.engine.messages import claim_datum, split_keys
 from streams.engine.view import Memo
+from streams.engine.voices import Meetings, Voices
 
 ENTRY, FACT, CLAIM, DUE = b"e", b"f", b"c", b"d"
 """First bytes of the keys of entries (heads and aliases), facts, claims, and of the local timer index."""
@@ -42,8 +43,8 @@ class Added(Enum):
 class Root:
     """One root in memory."""
 
-    __slots__ = ("as_of", "claims", "copies", "folded", "hold", "key", "members", "memo", "next_due", "parts",
-                 "published", "purged", "rules", "said")  # fmt: skip
+    __slots__ = ("as_of", "claims", "copies", "folded", "hold", "key", "meetings", "members", "memo", "next_due", "parts",
+                 "published", "purged", "rules", "said", "voices")  # fmt: skip
 
     def __init__(self, key: bytes, book: Book) -> None:
         self.key = key
@@ -57,6 +58,10 @@ class Root:
         """References connected, or whose link was sent."""
         self.claims: set[Claim] = set()
         """Claims on this journey, confirmed or waiting."""
+        self.meetings = Meetings()
+        """What these claims say to each other."""
+        self.voices = Voices()
+        """What the facts here can confirm."""
         self.purged: set[bytes] = set()
         """Cases whose facts were dropped."""
         self.published: dict[bytes, bytes] = {}
@@ -78,7 +83,18 @@ class Root:
             return Added.NOTHING
         kept[fact.key] = copy
         self.folded.pop(fact.case, None)
-        return Added.FACT if known is None else Added.COPY
+        if known is not None:
+            return Added.COPY
+        self.voices.hear(fact)
+        return Added.FACT
+
+    def hold_claim(self, claim: Claim) -> bool:
+        """Keep a claim; whether it is new. A claim on a purged case rests for good."""
+        if claim in self.claims or claim.ref in self.purged:
+            return False
+        self.claims.add(claim)
+        self.meetings.add(claim)
+        return True
 
     def cases(self) -> dict[bytes, Case]:
         """The folded cases, by key; only what has changed is folded again."""
@@ -99,12 +115,17 @@ class Root:
 
     def drop_purged(self) -> tuple[list[Copy], list[Claim]]:
         """Forget the facts of purged cases and the claims on them; what was forgotten."""
+        if not self.purged:
+            return [], []
         copies: list[Copy] = []
         for key in self.purged & self.copies.keys():
             copies += self.copies.pop(key).values()
             self.folded.pop(key, None)
         claims = [c for c in self.claims if c.ref in self.purged]
         self.claims.difference_update(claims)
+        self.voices = Voices()
+        for copy in self.all_copies():
+            self.voices.hear(copy.fact)
         return copies, claims
 
     def head(self) -> dict[str, Any]:
@@ -132,9 +153,7 @@ class Root:
     def join_head(self, datum: dict[str, Any]) -> None:
         """Unite with the head of a root that lost. Two different last words under one output key: unknown."""
         for key, digest in _published(datum["published"]).items():
-            if self.published.get(key, digest) != digest:
-                digest = UNKNOWN
-            self.published[key] = digest
+            self.published[key] = digest if self.published.get(key, digest) == digest else UNKNOWN
         for part in datum["parts"]:
             self.arrived(part["loser"], part["total"], part["got"])
         self.as_of = max(self.as_of, datum["as_of"])

@@ -9,21 +9,24 @@ that holds a claim and its confirmation sends the link.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from schemas.codec import bus
+from schemas.references import KEY_SIZE
 from streams.engine.book import Book
-from streams.engine.claims import Voices, paired
 from streams.engine.entries import Entries
 from streams.engine.facts import Claim, Copy
 from streams.engine.messages import Carried, ClaimMessage, Link, Message, Put, Shipment
 from streams.engine.root import Added, Root
 
 SHIPPED_AT_ONCE = 200
-"""Facts in one part of a shipped root: with facts of 64 KiB at most a part stays below what a broker takes by far in practice."""
+"""Facts and claims in one part of a shipped root, at most."""
 
 SHIPPED_BYTES = 400_000
-"""Bytes of facts in one part of a shipped root."""
+"""Bytes in one part of a shipped root, unless its head or one fact is larger: far below the 1 MB that a broker takes."""
+
+CLAIM_BYTES = 500
+"""More than a claim takes on the bus: two keys, three bodies, a procedure."""
 
 
 class Uniting:
@@ -77,11 +80,11 @@ class Uniting:
         self._entries.touched(root)
         if m.head is not None:
             self._take_head(root, m.head)
-        for claim in m.claims:
-            self._hold(root, claim)
+        claims = [claim for claim in m.claims if self._hold(root, claim)]
         if m.ship is not None:
             root.arrived(m.ship.loser, m.ship.parts, [m.ship.part])
         root.hold = max(root.hold, m.stamp)
+        heard = len(root.voices)
         copies = [copy] if copy is not None else [self._read(c) for c in m.copies]
         new = self._keep(root, copies)
         gained = m.members - root.members - {x}
@@ -99,7 +102,7 @@ class Uniting:
         for ref in sorted(todo | gained):
             self._send(Link(ref, x, m.stamp))
         root.members |= todo
-        self._check(root, m.stamp)
+        self._check(root, claims, m.stamp, len(root.voices) > heard)
 
     def _keep(self, root: Root, copies: list[Copy]) -> list[Copy]:
         """Add copies to a root; those whose fact is new."""
@@ -149,36 +152,36 @@ class Uniting:
             return
         if self._hold(root, m.claim):
             self._entries.touched(root)
-            self._check(root, m.stamp)
+            self._check(root, [m.claim], m.stamp)
 
     def _hold(self, root: Root, claim: Claim) -> bool:
-        if claim in root.claims or claim.ref in root.purged:
-            return False
-        root.claims.add(claim)
-        self._entries.keep_claim(root, claim)
-        return True
+        new = root.hold_claim(claim)
+        if new:
+            self._entries.keep_claim(root, claim)
+        return new
 
     def check(self, root: Root, stamp: int) -> None:
         """Look again at the claims of a root, when conventions have changed."""
-        self._check(root, stamp)
+        self._check(root, (), stamp, True)
         while self._queue:
             self._apply(self._queue.popleft(), None)
 
-    def _check(self, root: Root, stamp: int) -> None:
-        """Send a link for every claim that is confirmed here; lose to a claimant that is smaller."""
-        waiting = [c for c in root.claims if c.case != root.key and c.case not in root.members]
-        if not waiting:
-            return
-        voices = Voices(root.cases().values())
-        for claim in sorted(waiting):
-            if claim.case in root.members:
-                continue
-            if voices.confirm(claim) or paired(claim, root.claims) or self.book.convention(claim):
-                if claim.case < root.key:
-                    self._lose(root, claim.case, stamp)
-                    return
-                root.members.add(claim.case)
-                self._send(Link(claim.case, root.key, stamp))
+    def _check(self, root: Root, new: Iterable[Claim], stamp: int, every: bool = False) -> None:
+        """Send a link for each claim that is confirmed here; lose to a claimant that is smaller.
+
+        A claim is looked at when it comes, and all are when the facts here have a new word or conventions have changed: so a flood
+        of claims costs each fact nothing.
+        """
+        claims = root.claims if every or root.rules != self.book.digest else new
+        for claim in sorted(c for c in claims if c.case != root.key and c.case not in root.members):
+            joining = root.meetings.partners(claim)
+            if joining or root.voices.confirm(claim) or self.book.convention(claim):
+                for case in sorted((joining | {claim.case}) - root.members - {root.key}):
+                    if case < root.key:
+                        self._lose(root, case, stamp)
+                        return
+                    root.members.add(case)
+                    self._send(Link(case, root.key, stamp))
 
     def _take_head(self, root: Root, head: bytes) -> None:
         root.join_head(bus().decode(head)[1])
@@ -186,32 +189,31 @@ class Uniting:
 
     def _lose(self, root: Root, lo: bytes, stamp: int) -> None:
         """The root becomes an alias; its facts, claims and head go to `lo` in parts, under the stamp of the cause."""
-        parts = _parts(root.all_copies())
+        head = bus().encode("head", root.head())
         members = frozenset(root.members | {root.key})
-        for i, part in enumerate(parts):
-            self._send(
-                Put(
-                    lo,
-                    stamp,
-                    part,
-                    members,
-                    Shipment(root.key, i, len(parts)),
-                    bus().encode("head", root.head()) if i == 0 else None,
-                    tuple(sorted(root.claims)) if i == 0 else (),
-                )
-            )
+        parts = _parts([*root.all_copies(), *sorted(root.claims)], len(head) + KEY_SIZE * len(members))
+        for i, (copies, claims) in enumerate(parts):
+            ship = Shipment(root.key, i, len(parts))
+            if i == 0:
+                self._send(Put(lo, stamp, tuple(copies), members, ship, head, tuple(claims)))
+            else:
+                self._send(Put(lo, stamp, tuple(copies), ship=ship, claims=tuple(claims)))
         self._entries.alias(root.key, lo)
 
 
-def _parts(copies: list[Copy]) -> list[tuple[Carried, ...]]:
-    """Facts in parts that fit a message; one empty part if there is none."""
-    parts: list[tuple[Carried, ...]] = []
-    part: list[Carried] = []
-    size = 0
-    for c in copies:
-        if part and (len(part) >= SHIPPED_AT_ONCE or size + len(c.value) > SHIPPED_BYTES):
-            parts.append(tuple(part))
-            part, size = [], 0
-        part.append(Carried(c.rank, c.admitted, c.value))
-        size += len(c.value)
-    return [*parts, tuple(part)] if part or not parts else parts
+def _parts(shipped: list[Copy | Claim], size: int) -> list[tuple[list[Carried], list[Claim]]]:
+    """Facts and claims in parts that fit a message; `size`: bytes that the first part holds beside them."""
+    parts: list[tuple[list[Carried], list[Claim]]] = [([], [])]
+    count = 0
+    for one in shipped:
+        more = CLAIM_BYTES if isinstance(one, Claim) else len(one.value)
+        if count == SHIPPED_AT_ONCE or (count and size + more > SHIPPED_BYTES):
+            parts.append(([], []))
+            count = size = 0
+        if isinstance(one, Claim):
+            parts[-1][1].append(one)
+        else:
+            parts[-1][0].append(Carried(one.rank, one.admitted, one.value))
+        count += 1
+        size += more
+    return parts
