@@ -80,8 +80,9 @@ class Ownership:
         self._stopped = False
 
     def stage_of(self, topic: str) -> str:
-        """Name of the stage that reads a topic."""
-        return self._stages[topic].name
+        """Metrics label of the stage that reads a topic."""
+        stage = self._stages[topic]
+        return stage.label or stage.name
 
     def stages(self) -> list[Stage]:
         """All stages."""

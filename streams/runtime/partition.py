@@ -39,6 +39,8 @@ class Stage:
     """Topic that holds the state; partition p belongs to partition p of the one input topic. None: no state."""
     factory: ProcessorFactory
     """Makes the processor of a partition. It must not read the store yet: `reset` follows once it is restored."""
+    label: str = ""
+    """Label in metrics, if the name is not unique; empty: the name."""
 
     def __post_init__(self) -> None:
         if self.changelog is not None and len(self.topics) != 1:
@@ -85,7 +87,7 @@ class PartitionWorker:
 
     def __init__(self, config: RuntimeConfig, stage: Stage, tp: TopicPartition, recover: Recover) -> None:
         self.config, self.stage, self.tp = config, stage, tp
-        self.labels = (stage.name, str(tp.partition))
+        self.labels = (stage.label or stage.name, str(tp.partition))
         self.transactions = Transactions(
             config, f"{config.instance}.{config.group}.{stage.name}.{tp.topic}.{tp.partition}"
         )

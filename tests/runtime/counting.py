@@ -32,6 +32,34 @@ HOP = "hop"
 PROGRESS = b"\x00progress"
 
 
+class Forwarder:
+    """Writes what it reads to the input of the count, as the stage of admission does."""
+
+    progress = None
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.options = options
+
+    def process(self, records: list[Record]) -> Effects:
+        effects = Effects(least=min(r.timestamp for r in records))
+        for r in records:
+            assert r.key is not None
+            partition = int(r.key[3:]) % self.options["partitions"]
+            effects.sends.append(
+                Send(self.options["input"], partition, r.key, r.value, [(HOP, STAMP.pack(r.timestamp))])
+            )
+        return effects
+
+    def timers(self, established: int, limit: int) -> Effects | None:
+        return None
+
+    def derive(self, key: bytes, value: bytes | None) -> list[Change]:
+        return []
+
+    def reset(self) -> None:
+        """Nothing is held."""
+
+
 class Counter:
     """Counts events by key."""
 
@@ -104,6 +132,10 @@ def stages(options: dict[str, Any]) -> Iterator[Stage]:
         changelog=options["changelog"],
         factory=lambda partition, store: Counter(partition, store, options),
     )
+    for topic in options.get("raw", ()):
+        yield Stage(
+            name="forward", topics=(topic,), changelog=None, factory=lambda _p, _s: Forwarder(options), label=topic
+        )
 
 
 def build(options: dict[str, Any]) -> faust.App:
@@ -133,14 +165,17 @@ def build(options: dict[str, Any]) -> faust.App:
     @app.timer(interval=0.1)
     async def report() -> None:
         status = runtime.status()
+        mine = [p for p in status.partitions if p.stage == "count"]
         say(
             "status",
             established=status.established,
             leads=status.leads,
-            lag={p.partition: p.lag for p in status.partitions},
-            ready=[p.partition for p in status.partitions if p.ready],
-            offsets={p.partition: p.offset for p in status.partitions},
-            ends={tp.partition: worker.done_to for tp, worker in runtime.ownership.workers.items()},
+            lag={p.partition: p.lag for p in mine},
+            ready=[p.partition for p in mine if p.ready],
+            offsets={p.partition: p.offset for p in mine},
+            ends={tp.partition: w.done_to for tp, w in runtime.ownership.workers.items() if w.stage.name == "count"},
+            is_ready=runtime.readyz()[0],
+            is_live=runtime.livez()[0],
             holds=status.holds_time,
         )
 

@@ -113,6 +113,7 @@ class Drive:
                     NewTopic(self.state, self.partitions, 1, topic_configs={"cleanup.policy": "compact"}),
                     NewTopic(self.counts, self.partitions, 1),
                     NewTopic(self.time, 1, 1, topic_configs={**appended, "cleanup.policy": "compact"}),
+                    *(NewTopic(raw, 1, 1, topic_configs=appended) for raw in self.options.get("raw", ())),
                 ]
             )
         finally:
@@ -142,8 +143,8 @@ class Drive:
                 worker.kill()
             worker._end()
 
-    async def feed(self, count: int, keys: int = 200) -> None:
-        """Write events; a key always goes to the same partition."""
+    async def feed(self, count: int, keys: int = 200, raw: str | None = None) -> None:
+        """Write events; a key always goes to the same partition. `raw`: to this topic, to be forwarded."""
         producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, linger_ms=5, enable_idempotence=True)
         await producer.start()
         try:
@@ -153,7 +154,8 @@ class Drive:
                 self.sent += 1
                 before = self.expected.get(key, (0, 0))
                 self.expected[key] = (before[0] + 1, before[1] ^ number)
-                await producer.send(self.input, key=key, value=ID.pack(number), partition=n % self.partitions)
+                partition = 0 if raw else n % self.partitions
+                await producer.send(raw or self.input, key=key, value=ID.pack(number), partition=partition)
             await producer.flush()
         finally:
             await producer.stop()
@@ -191,6 +193,14 @@ class Drive:
         finally:
             await consumer.stop()
 
+    async def fence(self, partition: int) -> None:
+        """Take the transactional id of a partition, as a stranger."""
+        group = f"{self.instance}-group"
+        transactional_id = f"{self.instance}.{group}.count.{self.input}.{partition}"
+        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, transactional_id=transactional_id)
+        await producer.start()
+        await producer.stop()
+
     async def settled(self, *workers: Worker, patience_s: float = PATIENCE_S) -> None:
         """Wait until these workers run all partitions and have no lag behind what was written until now."""
         ends = await self.ends(self.input)
@@ -201,9 +211,9 @@ class Drive:
                 status = worker.last()
                 if status is None:
                     return False
-                for p, lag in status["lag"].items():
+                for p, end in status["ends"].items():
                     if int(p) in status["ready"]:
-                        seen[int(p)] = (lag, status["ends"][p])
+                        seen[int(p)] = (status["lag"][p], end)
             return len(seen) == self.partitions and all(not lag and end >= ends[p] for p, (lag, end) in seen.items())
 
         await self.until(done, "no lag", patience_s)

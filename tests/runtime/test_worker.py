@@ -177,3 +177,72 @@ async def test_led_time_follows_ticks_over_a_restart(drive: NewDrive) -> None:
     await d.write([(p, b"\x00tick", STAMP.pack(2000)) for p in range(1, d.partitions)])
     await d.until(lambda: second.last()["established"] == 2000, "the second tick")
     assert second.stop() == 0
+
+
+async def test_fenced_by_a_stranger(drive: NewDrive) -> None:
+    d = await drive()
+    await d.feed(400)
+    worker = d.start()
+    await d.settled(worker)
+    for partition in range(d.partitions):
+        await d.fence(partition)
+        await d.feed(400)
+        await d.settled(worker)
+    assert [worker.steps(p).count("fence") for p in range(d.partitions)] == [2] * d.partitions
+    await d.check()
+    for _ in range(3):
+        if worker.process.poll() is None:
+            await d.fence(1)
+            await d.feed(400)
+            await asyncio.sleep(0.5)
+    await d.until(lambda: worker.process.poll() is not None, "its end")
+    assert "fenced-repeatedly: count 1" in worker.log.read_text()
+    again = d.start()
+    await d.settled(again)
+    await d.check()
+    assert again.stop() == 0
+
+
+async def test_two_stages_and_their_time(drive: NewDrive, instance: str) -> None:
+    raw = [f"{instance}.raw.x", f"{instance}.raw.y"]
+    d = await drive(raw=raw)
+    worker = d.start()
+    await d.until(lambda: worker.last() and worker.last()["is_ready"], "readiness")
+    for topic in raw:
+        await d.feed(300, raw=topic)
+    await d.until(lambda: sum(worker.last()["offsets"].values()) >= 600, "forwarded events")
+    await d.settled(worker)
+    was = worker.last()["established"] or 0
+    await d.until(lambda: (worker.last()["established"] or 0) > was + 1000, "time")
+    await d.check()
+    assert worker.stop() == 0
+
+
+async def test_a_broker_that_crashes(tmp_path: Path, instance: str) -> None:
+    with LocalKafka(tmp_path / "kafka") as kafka:
+        d = Drive(kafka.bootstrap, instance, tmp_path)
+        await d.create()
+        await d.feed(1000)
+        worker = d.start()
+        try:
+            await d.settled(worker)
+            kafka.kill()
+            await asyncio.sleep(1)
+            kafka.restart()
+            await d.feed(1000)
+            workers = [worker]
+            if worker.process.poll() is not None:
+                workers = [d.start()]
+            await d.settled(*workers)
+            await d.check()
+        finally:
+            d.stop()
+
+
+async def test_a_worker_that_is_stuck_ends(drive: NewDrive) -> None:
+    d = await drive(sleep=0.3, config={"max_batch_records": 5, "watchdog_s": 0.2})
+    await d.feed(400)
+    worker = d.start()
+    await d.until(lambda: worker.process.poll() is not None, "its end")
+    assert worker.process.returncode != 0
+    assert "stuck: count" in worker.log.read_text()
