@@ -12,12 +12,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from schemas.library import entries, expand
-from schemas.rules import SILENCE, ArticleText, Clock, Effect, LengthText, Model, Scalar, Text, Trigger, Triggers
-from schemas.types import RANK
+from schemas.meaning import clock_problems, trigger_problems
+from schemas.rules import ArticleText, Clock, Effect, LengthText, Model, Scalar, Text, Trigger, Triggers
 from schemas.yamltext import Document, InvalidFilesError, Problem, read
 
 JOURNEYS = Path(__file__).parent / "journeys"
 GENERIC = "generic"
+STAND_IN = "crpa.aee"
+"""Stands for a named clock that there is not, so that the rest of a file is checked all the same."""
 _HANDOFF = "handoff."
 
 
@@ -30,27 +32,6 @@ class Role(Model):
     """Kinds of body that may play it: commune, epci, departement, ccas, prefecture, caf…"""
     place: Literal["deposit", "residence", "land", "birth", "anywhere"] = "anywhere"
     """What place decides which body plays it."""
-
-
-class Step(Model):
-    """A step of a journey as a person sees it."""
-
-    id: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
-    title: Text
-    kind: Literal["real", "potential"] = "real"
-    trigger: Text | None = None
-    """In words, what makes a potential step happen."""
-    role: str
-    """Who owns it; `applicant` for the person."""
-    begun_by: Triggers = ()
-    done_by: Triggers = ()
-    citizen: Text | None = None
-    """What the person needs to know then."""
-    hidden_from: tuple[str, ...] = ()
-    """Roles whose bodies must not see it."""
-    parallel: str | None = None
-    """Name of the branch, where several go on at once."""
-    articles: tuple[ArticleText, ...] = ()
 
 
 class Limit(Model):
@@ -73,6 +54,56 @@ def _limit(value: Any) -> Any:
 
 
 LimitText = Annotated[Limit, BeforeValidator(_limit)]
+
+
+class Step(Model):
+    """A step of a journey as a person sees it."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    title: Text
+    kind: Literal["real", "potential"] = "real"
+    trigger: Text | None = None
+    """In words, what makes a potential step happen."""
+    role: str
+    """Who owns it; `applicant` for the person."""
+    begun_by: Triggers = ()
+    done_by: Triggers = ()
+    citizen: Text | None = None
+    """What the person needs to know then."""
+    hidden_from: tuple[str, ...] = ()
+    """Roles whose bodies must not see it."""
+    parallel: str | None = None
+    """Name of the branch, where several go on at once."""
+    promise: LimitText | None = None
+    """Service promise: time from what begins the step to what ends it, not counting what waits for the person."""
+    articles: tuple[ArticleText, ...] = ()
+
+    def promise_clock(self) -> Clock | None:
+        """The promise as a clock, named `step.<id>.promise`."""
+        if self.promise is None:
+            return None
+        waits = {
+            "begins": ("case.pieces-requested", "case.suspended"),
+            "ends": ("case.pieces-received", "case.resumed"),
+        }
+        own = {trigger.on for trigger in (*self.begun_by, *self.done_by)}
+        pauses = {name: [type_ for type_ in types if type_ not in own] for name, types in waits.items()}
+        return Clock.model_validate(
+            {
+                "id": f"step.{self.id}.promise",
+                "title": self.promise.title or self.title,
+                "kind": "service",
+                "starts": self.begun_by,
+                "stops": (*self.done_by, "case.closed", "case.withdrawn"),
+                "length": self.promise.length,
+                "effect": "service-target",
+                "holder": self.role,
+                "warn": self.promise.warn,
+                "modifiers": [{"op": "suspend", **pauses}] if all(pauses.values()) else [],
+            }
+        )
+
+
 _STAGES: dict[str, tuple[str, tuple[str, ...], Text]] = {
     "received": (
         "sent",
@@ -202,12 +233,19 @@ def _role_problems(
     path: tuple[str | int, ...], item: Step | Handoff | Clock, roles: set[str]
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     named: list[tuple[str, str | None]] = []
-    for field, triggers in _triggers(item):
-        for place, trigger in enumerate(triggers):
-            if trigger.on not in RANK and trigger.on != SILENCE:
-                yield (*path, field, place), f"there is no event type {trigger.on!r}"
+    if isinstance(item, Clock):
+        yield from ((path, problem) for problem in clock_problems(item))
+    elif isinstance(item, Step):
+        for field, triggers in (("begun_by", item.begun_by), ("done_by", item.done_by)):
+            for place, trigger in enumerate(triggers):
+                yield from (((*path, field, place), problem) for problem in trigger_problems(trigger))
+    else:
+        where = {"kind": [item.kind], **item.where} if item.kind != "*" else item.where
+        yield from ((path, problem) for problem in trigger_problems(Trigger(on="handoff.sent", where=where)))
     if isinstance(item, Step):
         named = [("role", item.role), *(("hidden_from", role) for role in item.hidden_from)]
+        if item.promise is not None and not (item.begun_by and item.done_by):
+            yield (*path, "promise"), "a step with a promise says what begins and what ends it"
         if item.kind == "potential" and item.trigger is None:
             yield (*path, "kind"), "a potential step says in words what triggers it"
     elif isinstance(item, Handoff):
@@ -217,16 +255,6 @@ def _role_problems(
     for field, role in named:
         if role is not None and role not in roles:
             yield (*path, field), f"there is no role {role!r}"
-
-
-def _triggers(item: Step | Handoff | Clock) -> Iterator[tuple[str, Triggers]]:
-    if isinstance(item, Step):
-        yield from (("begun_by", item.begun_by), ("done_by", item.done_by))
-    elif isinstance(item, Clock):
-        yield from (("starts", item.starts), ("stops", item.stops), ("reopens", item.reopens))
-        for modifier in item.modifiers:
-            for name in ("asks", "supplies", "begins", "ends", "on", "until", "of"):
-                yield "modifiers", getattr(modifier, name, ())
 
 
 class Definitions:
@@ -284,6 +312,7 @@ def _expanded(document: Document) -> tuple[Any, list[Problem]]:
             if wrong:
                 line = document.line(("clocks", index, "use"))
                 problems.append(Problem(document.file, line, f"clocks.{index}.use", wrong))
+                full[index] = {**entries()[STAND_IN], "id": f"unknown-{index}"}, None
         value = {**value, "clocks": [entry for entry, _ in full]}
     return value, problems
 

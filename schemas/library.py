@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from schemas.meaning import clock_problems
 from schemas.rules import Clock
 from schemas.yamltext import Document, InvalidFilesError, Problem, read
 
@@ -65,7 +66,8 @@ def load_checked(directory: Path = CLOCKS) -> tuple[dict[str, Clock], dict[str, 
             problems.append(Problem(document.file, document.line((index, "use")), f"{name}.use", wrong))
             continue
         try:
-            clocks[name] = Clock.model_validate(full)
+            clocks[name] = clock = Clock.model_validate(full)
+            problems += [Problem(document.file, document.line((index,)), name, text) for text in clock_problems(clock)]
         except ValidationError as error:
             problems += [
                 Problem(

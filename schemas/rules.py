@@ -149,7 +149,7 @@ class RestartOnComplete(Model):
 
     op: Literal["restart-on-complete"]
     articles: tuple[ArticleText, ...] = ()
-    asks: Triggers = (Trigger(on="case.pieces-requested"),)
+    asks: Triggers = (Trigger(on="case.pieces-requested", date="notified_on"),)
     supplies: Triggers = (Trigger(on="case.pieces-received", where={"complete": [True]}),)
     within: LengthText | None = None
     """A request has effect only if made within this of the first start."""
@@ -166,7 +166,7 @@ class SuspendBounded(Model):
 
     op: Literal["suspend-bounded"]
     articles: tuple[ArticleText, ...] = ()
-    asks: Triggers = (Trigger(on="case.pieces-requested"),)
+    asks: Triggers = (Trigger(on="case.pieces-requested", date="notified_on"),)
     supplies: Triggers = (Trigger(on="case.pieces-received", where={"complete": [True]}),)
     within: LengthText | None = None
     pieces: tuple[str, ...] = ()

@@ -112,6 +112,9 @@ def _asked_in_time(run: Running, fact: ClockFact, day: int, operator: Operator) 
         if day > last:
             run.note(Op.ASKED_LATE, fact, operator.articles, last=last)
             return False
+    if fact.data.get("listed") is False:
+        run.note(Op.ASKED_UNLISTED, fact, operator.articles)
+        return False
     asked = fact.data.get("pieces")
     if (
         operator.pieces

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from schemas.definitions import Definitions
 from schemas.holidays import HolidayTable
+from schemas.meaning import fact_problems
 from schemas.rules import Clock
 from schemas.types import RANK
 from streams.engine import clocks, silence, words
@@ -24,7 +25,7 @@ from streams.engine.clocktypes import ClockContext, ClockRun, Line
 from streams.engine.counting import to_date, to_day
 from streams.engine.rules import ClockRule
 
-DATE_FIELDS = frozenset({"received_on", "due_on", "notified_on", "until"})
+DATE_FIELDS = frozenset({"received_on", "due_on", "notified_on", "available_on", "signed_on", "until"})
 _KEYS = frozenset(
     {"rule", "facts", "territory", "zone", "local", "closures", "received_first", "received_competent", "today", "id"}
 )
@@ -129,14 +130,13 @@ class Desk:
             if not isinstance(item, Mapping) or not isinstance(item.get("type"), str) or "date" not in item:
                 problems.append(f"{where}: a fact has at least a `type` and a `date`")
                 continue
-            if item["type"] not in RANK:
-                problems.append(f"{where}: there is no event type {item['type']!r}")
             day = _day(item["date"], f"{where}.date", problems)
             data = {
                 str(name): _value(str(name), content, f"{where}.{name}", problems)
                 for name, content in item.items()
                 if name not in ("type", "date", "id")
             }
+            problems += [f"{where}: {problem}" for problem in fact_problems(item["type"], data)]
             key = str(item.get("id", place + 1)).encode()
             found.append(QuestionFact(item["type"], day or 0, key, data))
         return tuple(sorted(found, key=lambda fact: (fact.date, RANK.get(fact.type, 0))))

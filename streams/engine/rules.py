@@ -50,6 +50,7 @@ class ClockRule:
     __slots__ = (
         "alerts",
         "articles",
+        "begins",
         "calendar_of",
         "clock",
         "counted",
@@ -119,6 +120,7 @@ class ClockRule:
         self.starting = _join(starts, early, idle)
         self.running = _join(modifiers, stops, later)
         self.stopped = _join(reopens, after)
+        self.begins = frozenset(starts)
         self.types = frozenset(self.starting) | frozenset(self.running) | frozenset(self.stopped)
 
 
@@ -196,7 +198,8 @@ class JourneyRules(NamedTuple):
 
 def compile_journey(journey: Journey) -> JourneyRules:
     """Compile every clock of a definition once; keep the result by `journey.digest`."""
-    named = {clock.id: ClockRule(clock) for clock in journey.clocks}
+    promises = [clock for step in journey.steps if (clock := step.promise_clock()) is not None]
+    named = {clock.id: ClockRule(clock) for clock in (*journey.clocks, *promises)}
     return JourneyRules(
         journey,
         tuple(rule for rule in named.values() if rule.scope == "case"),

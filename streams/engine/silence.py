@@ -94,9 +94,7 @@ def _of_silence(facts: Sequence[ClockFact]) -> Opposability:
     opened = next((fact for fact in facts if fact.type == "case.opened"), None)
     electronic = opened is not None and opened.data.get("channel") == "electronic"
     article = ("CRPA L112-12",) if electronic else ("CRPA L112-6",)
-    receipts = [
-        fact for fact in facts if fact.type == "case.acknowledged" and fact.data.get("kind") in ("are", "receipt")
-    ]
+    receipts = [fact for fact in facts if fact.type == "case.acknowledged" and fact.data.get("kind") == "receipt"]
     if not receipts:
         return Opposability(False, NotOpposable.NOT_ACKNOWLEDGED, article)
     mentions = receipts[0].data.get("mentions")

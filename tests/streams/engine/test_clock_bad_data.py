@@ -112,6 +112,7 @@ def test_a_request_for_a_piece_that_is_not_on_the_list_has_no_effect() -> None:
     assert (found.state, iso(found.due_on)) == (State.RUNNING, "2026-03-12")
     assert "asked-unlisted" in ops(found)
     assert run(listed, START, fact(asked, "2026-03-05", pieces=["energy-bill", "PCMI2"])).state is State.WAITING
+    assert run("urb.decision", START, fact(asked, "2026-03-05", pieces=["x"], listed=False)).state is State.RUNNING
 
 
 def test_pieces_that_come_after_their_time_do_not_revive_a_request() -> None:
@@ -148,8 +149,9 @@ def test_a_stop_before_the_start_leaves_no_time_to_run() -> None:
 
 
 def test_a_notification_dated_before_the_start_stops_at_the_start() -> None:
-    late = fact(notified, "2026-03-20", notified_on="2026-02-20")
-    found = run("crpa.acceptance", START, late, explain=True)
+    late = fact(notified, "2026-03-20", available_on="2026-02-20")
+    rule_ = made(stops=[{"on": notified, "date": "available_on"}])
+    found = run(rule_, START, late, explain=True)
     assert (iso(found.stopped_on), found.took_effect) == ("2026-03-02", None)
     assert "stopped-before-start" in ops(found)
 
@@ -219,7 +221,11 @@ def test_a_reopened_case_has_its_time_again_but_not_its_acknowledgement() -> Non
     facts = [START, fact("case.decided", "2026-03-20"), fact("case.reopened", "2026-04-01")]
     assert iso(run("crpa.refusal", *facts).due_on) == "2026-06-01"
     electronic = fact(opened, "2026-03-02", channel="electronic")
-    receipt = [electronic, fact("case.acknowledged", "2026-03-02", kind="aee"), fact("case.reopened", "2026-04-01")]
+    receipt = [
+        electronic,
+        fact("case.acknowledged", "2026-03-02", kind="registration"),
+        fact("case.reopened", "2026-04-01"),
+    ]
     assert run("crpa.aee", *receipt).state is State.STOPPED
 
 

@@ -131,6 +131,12 @@ def test_a_late_request_for_pieces_has_no_effect() -> None:
     assert (iso(late.due_on), late.state) == ("2026-05-02", State.RUNNING)
 
 
+def test_a_request_counts_from_the_day_on_which_the_person_was_told() -> None:
+    """C. urb. R*423-47: first presentation, not sending."""
+    sent = fact(asked, "2026-03-30", pieces=["a"], notified_on="2026-04-03")
+    assert iso(run("urb.decision", fact(opened, "2026-03-02"), sent).due_on) == "2026-05-02"
+
+
 def test_a_second_request_within_the_month_replaces_the_first() -> None:
     """C. urb. R*423-40."""
     facts = [
@@ -171,7 +177,7 @@ def test_a_changed_project_matters_only_if_the_new_date_was_told() -> None:
 def test_an_electronic_permit_runs_from_the_acknowledgement() -> None:
     """C. urb. R474-1: filed Saturday 7 March 2026 at 22:00, AEE sent Monday 9 March: tacit permit Sunday 10 May."""
     request = fact(opened, "2026-03-07", channel="electronic")
-    found = run("urb.decision", request, fact("case.acknowledged", "2026-03-09", kind="aee"))
+    found = run("urb.decision", request, fact("case.acknowledged", "2026-03-09", kind="registration"))
     assert (iso(found.due_on), iso(found.born_on)) == ("2026-05-09", "2026-05-10")
 
 
@@ -224,7 +230,7 @@ def test_orientation_passes_to_another_body_after_six_weeks() -> None:
 
 def test_disability_requests_run_from_admissibility() -> None:
     """CASF R241-33, R146-26: not from the deposit."""
-    facts = [fact(opened, "2026-01-05"), fact("case.acknowledged", "2026-02-10", kind="are", admissible=True)]
+    facts = [fact(opened, "2026-01-05"), fact("case.acknowledged", "2026-02-10", kind="receipt", admissible=True)]
     assert iso(run("mdph.decision", *facts).due_on) == "2026-06-10"
 
 

@@ -95,6 +95,14 @@ def test_a_clock_that_does_not_start_says_so() -> None:
         ({"facts": [{"type": "case.opend", "date": "2026-03-02"}]}, "no event type 'case.opend'"),
         ({"facts": [{"type": "case.opened", "date": "02/03/2026"}]}, "facts.0.date: a date reads"),
         ({"facts": [{"type": "case.opened", "date": "2026-03-02", "received_on": "x"}]}, "facts.0.received_on"),
+        (
+            {"facts": [{"type": "case.notified", "date": "2026-03-02", "notified_on": "2026-03-03"}]},
+            "no field 'notified_on'",
+        ),
+        (
+            {"facts": [{"type": "case.opened", "date": "2026-03-02", "channel": "pigeon"}]},
+            "case.opened.channel is never",
+        ),
         ({"territory": "Paris"}, "there is no territory 'Paris'"),
         ({"zone": "Europe/Lutetia"}, "there is no time zone"),
         ({"closures": [["2026-03-02"]]}, "closures.0: first and last day"),
