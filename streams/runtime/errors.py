@@ -16,6 +16,8 @@ class RuntimeReason(StrEnum):
     """The runtime itself raised."""
     STATE_WITHOUT_OFFSET = "state-without-offset"
     """The changelog holds state, but the group has no committed offset."""
+    INPUT_TRUNCATED = "input-truncated"
+    """The committed offset lies beyond the end of the input: the topic was made anew, or lost records."""
     RESTORE_STALLED = "restore-stalled"
     """A recovery made no progress."""
     REPEATED_FAILURE = "repeated-failure"

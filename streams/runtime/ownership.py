@@ -261,11 +261,17 @@ class Ownership:
 
     async def _agree(self, workers: list[PartitionWorker], generation: int) -> None:
         """State and offset must belong together; then memory starts from the store."""
+        ends = await self.offsets.ends([worker.tp for worker in workers])
         for worker in workers:
             assert worker.store is not None
             assert worker.processor is not None
             if worker.next_offset is None and worker.stage.changelog is not None:
                 await self._wait_for_offset(worker, generation)
+            if worker.next_offset is not None and worker.next_offset > ends[worker.tp]:
+                detail = (
+                    f"{worker.tp.topic}/{worker.tp.partition} ends at {ends[worker.tp]}, read to {worker.next_offset}"
+                )
+                raise WorkerEnd(RuntimeReason.INPUT_TRUNCATED, detail)
             if worker.next_offset is not None and worker.next_offset < worker.start_offset:
                 log.error("input of %s/%s was deleted before it was read", worker.tp.topic, worker.tp.partition)
                 metrics.INPUT_LOST.labels(*worker.labels).inc()

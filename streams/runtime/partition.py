@@ -257,7 +257,9 @@ class PartitionWorker:
             return
         if self._broken:
             raise TransactionFailed(AbortReason.CHAIN)
-        if self._queue:
+        if self._timed is None and self._established is not None:
+            await self._timers()  # a processor learns what time it is before it sees its first record
+        if self._queue and self._ready:
             await self._batch()
         if self._requests and self._ready:
             request = self._requests.popleft()
@@ -314,6 +316,8 @@ class PartitionWorker:
 
     async def _commit(self, effects: Effects, next_offset: int | None) -> None:
         """Write the effects and the next offset (None: no offset) in one transaction, then to the store."""
+        if effects.state and self.stage.changelog is None:
+            raise WorkerEnd(RuntimeReason.PROCESSOR, f"{self.stage.name} has no changelog, but state to keep")
         begun = time.perf_counter()
         # Counted before the outcome is known: what may have been sent was sent.
         self.heat.note(effects.least)
@@ -357,7 +361,7 @@ class PartitionWorker:
                 self.on_end(WorkerEnd(RuntimeReason.FENCED_REPEATEDLY, where))
                 return
         if self._failures >= self.config.max_failures:
-            self.on_end(WorkerEnd(RuntimeReason.REPEATED_FAILURE, f"{where}: {failure.code.value}"))
+            self.on_end(WorkerEnd(RuntimeReason.REPEATED_FAILURE, f"{where}: {failure}"))
             return
         if self._failures > 1:
             await asyncio.sleep(min(5.0, 0.1 * 2**self._failures))

@@ -84,21 +84,21 @@ class Runtime:
         if self.ending is not None:
             return
         try:
-            await self._start()
             await self._assign()
         except WorkerEnd as end:
             self.end(end)
 
     async def _start(self) -> None:
         if not self._started:
-            self._started = True
             await self._check_topics()
             await self.time.start()
+            self._started = True
             self._watch = asyncio.create_task(self._watchdog(), name="watchdog")
 
     async def _assign(self) -> None:
         for attempt in range(self.config.max_failures):
             try:
+                await self._start()
                 assignment = self.app.consumer.assignment()
                 await self.ownership.assign(TopicPartition(tp.topic, tp.partition) for tp in assignment)
             except (KafkaError, TimeoutError, OSError) as error:

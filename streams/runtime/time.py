@@ -144,7 +144,14 @@ class EstablishedTime:
         return None if self.missing() else self._complete()
 
     def abandon(self) -> None:
-        """Forget the round that runs and what was found in this cycle."""
+        """Forget the round that runs and what was found in this cycle.
+
+        Its number is never used again: its opening may yet appear, and reports of it must not pass for others.
+        """
+        self.round += 1
+        self._restart()
+
+    def _restart(self) -> None:
         self._opened, self.step, self._candidate, self._bound = None, Step.COLLECT, None, None
         self.retrying = False
 
@@ -154,7 +161,7 @@ class EstablishedTime:
         if self._changed:
             # Somebody came who was not asked before: begin again, this round told nothing about it.
             self._changed = False
-            self.abandon()
+            self._restart()
         if self.step is Step.SETTLE and self._bound is None:
             self._bound = None if high is None else high + 1
         bound = self._bound if self.step is Step.SETTLE else self._candidate

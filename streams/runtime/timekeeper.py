@@ -27,6 +27,7 @@ from streams.runtime.time import Open, Participant, Word
 log = logging.getLogger(__name__)
 
 POLL_MS = 200
+CATCH_UP_MS = 50
 PATIENCE_S = 1.0
 """A worker reports what is ready after so long, though some of its partitions are not."""
 RETRY_S = 0.5
@@ -67,6 +68,7 @@ class Timekeeper:
 
     async def start(self) -> None:
         """Read the topic to its end, so that time is known, then follow it."""
+        await self.stop()
         await self._ownership.offsets.partitions(self._log.topic)
         self._producer = AIOKafkaProducer(**self._config.client(), enable_idempotence=True)
         await self._producer.start()
@@ -83,7 +85,7 @@ class Timekeeper:
         end = (await self._ownership.offsets.ends([self._log]))[self._log]
         deadline = time.monotonic() + self._config.restore_stall_s
         while await self._consumer.position(self._log) < end and time.monotonic() < deadline:
-            await self._read(self._consumer, 50)
+            await self._read(self._consumer, CATCH_UP_MS)
         self._tasks = [
             asyncio.create_task(self._forever(work), name=f"time {name}")
             for name, work in (("follow", self._follow), ("report", self._report), ("lead", self._lead))

@@ -239,6 +239,14 @@ def test_a_newcomer_is_asked_before_time_moves() -> None:
     assert machine.next() == Open(3, Step.QUIET, 110)
 
 
+def test_the_number_of_an_abandoned_round_is_not_used_again() -> None:
+    machine = EstablishedTime(Clock.WALL, 0, 50, 7)
+    machine.expect([Participant("in", 0)])
+    assert machine.next() == Open(8, Step.COLLECT, None)
+    machine.abandon()
+    assert machine.next() == Open(9, Step.COLLECT, None)
+
+
 def test_led_time_waits_for_the_first_tick_of_everybody() -> None:
     parts = [Participant("in", 0), Participant("in", 1)]
     machine = EstablishedTime(Clock.LED, 0)
