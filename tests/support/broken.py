@@ -20,7 +20,7 @@ from streams.engine.alerts import NEVER
 from streams.engine.claims import Journey
 from streams.engine.entries import Entries
 from streams.engine.facts import Copy, Fact
-from streams.engine.messages import ClaimMessage, Link, Message, Put
+from streams.engine.messages import Link, Message, Put
 from streams.engine.publishing import End, Written
 from streams.engine.root import TOMBSTONE, Added, Root
 from streams.engine.uniting import Uniting
