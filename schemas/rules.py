@@ -159,6 +159,8 @@ class RestartOnComplete(Model):
     """Time the person has, from the request."""
     unsupplied: Effect | None = None
     """What it means that they did not use it."""
+    unsupplied_birth: Birth = Birth.SAME_DAY
+    """How that day is named; a rejection bears the last day, as in the general law (CE 5 June 2009 n° 312682)."""
 
 
 class SuspendBounded(Model):

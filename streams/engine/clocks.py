@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from streams.engine.clocktypes import ClockContext, ClockFact, ClockRun, Line, Op, State
 from streams.engine.counting import FirstDay, Roll, midnight, sane, to_date
-from streams.engine.operators import cap
+from streams.engine.operators import cap, stop
 from streams.engine.rules import Action, ClockRule, JourneyRules, compile_journey, in_force
 from streams.engine.running import Running, day_of, end_of
 
@@ -68,6 +68,8 @@ def _step(state: Running, fact: ClockFact, actions: tuple[Action, ...]) -> None:
             continue
         stated = None if field is None else day_of(data.get(field))
         day = (fact.date if stated is None else stated) + shift
+        if handle is stop and state.lines is not None:
+            _explain_count(state)
         if handle(state, fact, day, what):
             handled = True
             if handle is not cap:
@@ -80,15 +82,23 @@ def _step(state: Running, fact: ClockFact, actions: tuple[Action, ...]) -> None:
         return
     if state.stopped is None or fresh:
         state.settle()
-        if state.due != before and state.lines is not None:
+        if state.due != before and state.stopped is None and state.lines is not None:
             state.lines.append(Line(Op.DUE, fact.date, fact.key, (), (("due", state.due),)))
     if breach is not None and day >= breach and (state.stopped is not None or state.due is None or state.due >= day):
         state.episodes.append((breach, day))
 
 
 def _explain_end(state: Running) -> None:
+    if state.due is None or state.stopped is not None:
+        return
+    _explain_count(state)
+    if state.ends_with_effect():
+        state.note(Op.BIRTH, None, (), due=state.due, born=state.born_on(), effect=state.effect().value)
+
+
+def _explain_count(state: Running) -> None:
     """Lines that count the present end, step by step, from the last start."""
-    if state.start is None or state.due is None or state.stopped is not None:
+    if state.start is None or state.due is None:
         return
     calendar = state.context.calendar
     if state.waiting_since is None and state.fixed is None:
@@ -107,8 +117,6 @@ def _explain_end(state: Running) -> None:
                 holiday = calendar.holiday(to_date(end))
                 state.note(Op.ROLLED, None, (), end=end, due=final, roll=counted.roll.value, holiday=holiday)
     state.settle(explain=True)
-    if state.ends_with_effect():
-        state.note(Op.BIRTH, None, (), due=state.due, born=state.born_on(), effect=state.effect().value)
 
 
 def _not_started(rule: ClockRule, lines: tuple[Line, ...]) -> ClockRun:

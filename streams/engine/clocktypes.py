@@ -103,7 +103,6 @@ class Op(StrEnum):
     DATE_ABSURD = "date-absurd"
     ENDS_BEFORE_START = "ends-before-start"
     NOT_IN_FORCE = "not-in-force"
-    OUT_OF_ORDER = "out-of-order"
 
 
 class Line(NamedTuple):

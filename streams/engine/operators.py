@@ -26,6 +26,7 @@ class Operator(NamedTuple):
     pieces: frozenset[str]
     user_limit: tuple[Part, ...]
     unsupplied: Effect | None
+    unsupplied_next_day: bool
     maximum: tuple[Part, ...]
     min_remaining: tuple[Part, ...]
     once: bool
@@ -133,6 +134,7 @@ def ask_restart(run: Running, fact: ClockFact, day: int, operator: Operator) -> 
         return True
     limit = run.count(day, operator.user_limit) if operator.user_limit else None
     run.wait(day, limit, operator.unsupplied, "applicant", operator.place)
+    run.unsupplied_next_day = operator.unsupplied_next_day
     run.note(Op.ASKED, fact, operator.articles, limit=limit, effect=operator.unsupplied and operator.unsupplied.value)
     return True
 

@@ -169,6 +169,7 @@ def compiled(modifier: Modifier, index: int) -> operators.Operator:
         pieces=frozenset(getattr(modifier, "pieces", ())),
         user_limit=parts(getattr(modifier, "user_limit", None)),
         unsupplied=getattr(modifier, "unsupplied", None),
+        unsupplied_next_day=getattr(modifier, "unsupplied_birth", None) is Birth.NEXT_DAY,
         maximum=parts(getattr(modifier, "max", None)),
         min_remaining=parts(getattr(modifier, "min_remaining", None)),
         once=getattr(modifier, "once", False),

@@ -118,6 +118,7 @@ class Running:
         "took",
         "took_on",
         "unsupplied",
+        "unsupplied_next_day",
         "wait_limit",
         "waited",
         "waiter",
@@ -152,6 +153,7 @@ class Running:
         self.waiting_since: int | None = None
         self.wait_limit: int | None = None
         self.unsupplied: Effect | None = None
+        self.unsupplied_next_day = False
         self.waiting_for: str | None = None
         self.waiter = -1
         self.capped_at: int | None = None
@@ -237,7 +239,8 @@ class Running:
         """The day that the law names for the effect."""
         if self.due is None:
             return None
-        return self.due + 1 if self.rule.next_day else self.due
+        waits = self.waiting_since is not None and self.unsupplied is not None
+        return self.due + 1 if (self.unsupplied_next_day if waits else self.rule.next_day) else self.due
 
     def breach_on(self) -> int | None:
         """First day on which the clock has run out."""

@@ -136,8 +136,9 @@ SENTENCES: dict[Op, tuple[str, str]] = {
         "La règle n'était pas en vigueur le {day}.",
         "The rule was not in force on {day}.",
     ),
-    Op.OUT_OF_ORDER: ("Événement hors d'ordre : écarté.", "Event out of order: left out."),
 }
+
+NOT_RUNNING = ("Le délai ne court pas en ce moment.", "The time is not running at present.")
 
 EFFECTS: dict[str, tuple[str, str]] = {
     "granted": ("la demande est acceptée", "the request is granted"),

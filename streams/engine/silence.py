@@ -50,6 +50,12 @@ def observed_late(run: ClockRun, admitted_at: int) -> bool:
     return run.due_at is not None and admitted_at >= run.due_at
 
 
+def outlasts(opinion: ClockRun, decision: ClockRun) -> bool:
+    """Whether a consulted body may still answer when the time to decide is over (C. urb. R*423-59: one month of one)."""
+    ends = opinion.due_on is not None and decision.due_on is not None and opinion.due_on >= decision.due_on
+    return ends and opinion.stopped_on is None and decision.stopped_on is None
+
+
 class NotOpposable(StrEnum):
     """Why the time to appeal cannot be held against a person."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from streams.engine.clocktypes import ClockRun, Line, State
+from streams.engine.clocktypes import ClockRun, Line, Op, State
 from streams.engine.counting import to_date
-from streams.engine.sentences import EFFECTS, SENTENCES, TO_DO, WHOSE
+from streams.engine.sentences import EFFECTS, NOT_RUNNING, SENTENCES, TO_DO, WHOSE
 
 Language = Literal["fr", "en"]
 _DAYS = {
@@ -98,6 +98,8 @@ def _change(params: Mapping[str, Any], language: Language) -> str:
 def line_in_words(line: Line, language: Language) -> str:
     """One line of a derivation as a sentence."""
     params = dict(line.params)
+    if line.op is Op.DUE and params.get("due") is None:
+        return _pick(NOT_RUNNING, language)
     words: dict[str, str] = {"change": _change(params, language), "holiday": ""}
     for name, value in params.items():
         if name in ("limit", "until") and line.op.value in ("asked", "suspended"):
@@ -151,7 +153,7 @@ def summary(run: ClockRun, language: Language) -> str:
             )
         return text
     if due is None:
-        return "Le délai ne court pas en ce moment." if french else "The time is not running at present."
+        return _pick(NOT_RUNNING, language)
     effect = effect_in_words(run.effect.value, language)
     return (
         f"Dernier jour : {due}, à minuit. Ensuite, {effect}."

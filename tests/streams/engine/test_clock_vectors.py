@@ -118,7 +118,7 @@ def test_a_house_permit_with_a_valid_request() -> None:
     never = run("urb.decision", *facts)
     assert (iso(never.due_on), never.effect, never.waiting_for) == ("2026-06-30", Effect.REFUSED, "applicant")
     assert never.overdue(day("2026-08-01")) == ()
-    assert never.silence(day("2026-07-01")) == (Effect.REFUSED, day("2026-07-01"))
+    assert never.silence(day("2026-07-01")) == (Effect.REFUSED, day("2026-06-30"))
     complete = fact(supplied, "2026-04-20", complete=True)
     assert iso(run("urb.decision", *facts, complete).due_on) == "2026-06-20"
     heritage = fact("case.extended", "2026-03-20", cause="abords-mh")

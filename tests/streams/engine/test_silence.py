@@ -71,6 +71,14 @@ def test_silence_learnt_of_too_late_is_seen() -> None:
     assert not silence.observed_late(found, found.due_at - 1)
 
 
+def test_an_opinion_that_would_come_after_the_decision_is_seen() -> None:
+    """C. urb. R*423-59 gives a month, which is all the time there is for a declaration."""
+    decision, sent = run("urb.declaration", START), fact("handoff.sent", "2026-03-09")
+    assert silence.outlasts(run("urb.opinion", sent), decision)
+    assert not silence.outlasts(run("urb.opinion", sent, fact("handoff.completed", "2026-03-20")), decision)
+    assert not silence.outlasts(run("urb.opinion", sent), run("urb.permit", START))
+
+
 DECIDED = fact("case.decided", "2026-04-01", outcome="refused", routes_stated=True)
 UNSTATED = fact("case.decided", "2026-04-01", outcome="refused", routes_stated=False)
 SILENT = fact("case.decided", "2026-04-01", outcome="refused")
