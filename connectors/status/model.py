@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from connectors.status.database import Database, chunks
-from connectors.status.tables import Tables, generations, tables
+from connectors.status.tables import WITHDRAWN, Tables, generations, tables
 from schemas.codec import bus
 
 Datum = dict[str, Any]
@@ -35,8 +35,8 @@ class Item(NamedTuple):
     """An output with its place in the feed."""
 
     key: bytes
-    datum: Datum | None
-    """The bus record; None for a handoff that was withdrawn."""
+    datum: Datum
+    """The bus record; `state` is `withdrawn` for a handoff that is no more."""
     cursor: str
 
 
@@ -106,7 +106,7 @@ class Snapshot:
         c = self._t.handoffs.c
         found: dict[bytes, Datum] = {}
         for some in chunks(keys):
-            rows = self._connection.execute(select(c.key, c.value).where(c.key.in_(some), c.value.is_not(None)))
+            rows = self._connection.execute(select(c.key, c.value).where(c.key.in_(some), c.state != WITHDRAWN))
             found.update((row.key, self._decode(row.value)) for row in rows)
         return found
 
@@ -123,9 +123,11 @@ class Snapshot:
         where = [mine]
         if after is not None and after.generation == self.generation:
             where.append(or_(c.seq > after.seq, and_(c.seq == after.seq, c.key > after.key)))
-        rows = self._connection.execute(select(c.key, c.value, c.seq).where(*where).order_by(c.seq, c.key).limit(limit))
+        rows = self._connection.execute(
+            select(c.key, c.value, c.seq, c.state).where(*where).order_by(c.seq, c.key).limit(limit)
+        )
         return [
-            Item(r.key, self._decode(r.value) if r.value else None, str(Cursor(self.generation, r.seq, r.key)))
+            Item(r.key, self._decode(r.value) | {"state": r.state}, str(Cursor(self.generation, r.seq, r.key)))
             for r in rows
         ]
 
@@ -134,13 +136,13 @@ class Snapshot:
     ) -> list[Datum]:
         """Handoffs in some states, those first whose limit ends first; `due_before`: only those due before that day."""
         c = self._t.handoffs.c
-        where: list[ColumnElement[bool]] = [c.state.in_(states), c.value.is_not(None)]
+        where: list[ColumnElement[bool]] = [c.state.in_(states)]
         if due_before is not None:
             where.append(c.due_on < due_before)
         rows = self._connection.scalars(
             select(c.value).where(*where).order_by(c.due_on.is_(None), c.due_on, c.sent_on, c.key).limit(limit)
         )
-        return [self._decode(value) for value in rows if value is not None]
+        return [self._decode(value) for value in rows]
 
     def pairs(self, states: Collection[str]) -> list[tuple[str, str, int, int | None]]:
         """Handoffs in some states by pair of bodies: (from, to, how many, first limit)."""

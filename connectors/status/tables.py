@@ -6,6 +6,9 @@ from functools import lru_cache
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table
 
+WITHDRAWN = "withdrawn"
+"""State of a handoff whose tombstone said that it is no more; feeds still tell it."""
+
 STATE = MetaData()
 """What is there once, whatever the generation."""
 
@@ -76,7 +79,7 @@ class Tables:
         self.handoffs = table(
             "handoffs",
             Column("key", LargeBinary(16), primary_key=True),
-            Column("value", LargeBinary),  # none: it was withdrawn
+            Column("value", LargeBinary, nullable=False),
             Column("from_body", String(64), nullable=False),
             Column("to_body", String(64), nullable=False),
             Column("procedure", String(100)),

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, delete, exists, select, update
 
 from connectors.status.database import Database, chunks
 from connectors.status.resolution import Resolution
-from connectors.status.tables import STATE, Tables, generations
+from connectors.status.tables import STATE, WITHDRAWN, Tables, generations
 from connectors.status.tables import tables as tables_of
 from schemas.codec import Codec, DecodeError, bus
 from schemas.references import KEY_SIZE, Keys
@@ -191,7 +191,7 @@ class Writer:
             connection.execute(delete(table).where(table.c.key.in_(keys)))
         for keys in chunks(k for k, reason in ends.items() if reason != "purged"):
             gone = update(table).where(table.c.key.in_(keys))
-            connection.execute(gone.values(value=None, state="withdrawn", due_on=None, seq=seq))
+            connection.execute(gone.values(state=WITHDRAWN, due_on=None, seq=seq))
         self._database.upsert(connection, table, list(rows.values()))
 
     def _take_alerts(self, connection: Connection, tables: Tables, records: list[Record], seq: int) -> None:

@@ -1,0 +1,235 @@
+"""Answers to questions about a journey: what its status says, projected for who asks, with clocks derived anew from facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+
+from connectors.gateway import words
+from connectors.gateway.words import Json
+from connectors.status.model import ReadModel, Row, Snapshot
+from schemas.codec import Codec, DecodeError
+from schemas.references import Keys, ReferenceFormatError, parse
+from streams.engine import clocks
+from streams.engine.book import Book
+from streams.engine.cases import ENDED, Case
+from streams.engine.clocktypes import ClockContext
+from streams.engine.facts import Copy, Fact, Reader
+from streams.engine.handoffs import Handoff, stated
+from streams.engine.steps import steps
+from streams.engine.view import case_clocks, fold
+from streams.engine.visibility import (
+    BodyViewer,
+    CaseView,
+    Operator,
+    Person,
+    Projected,
+    Viewer,
+    project,
+    project_alert,
+    project_handoff,
+    sees_fact,
+    without_journey_ids,
+)
+
+log = structlog.get_logger()
+
+
+class Asking:
+    """Answers about journeys. Synchronous."""
+
+    def __init__(self, model: ReadModel, keys: Keys, events: Codec, book: Book) -> None:
+        self._model = model
+        self._keys = keys
+        self._reader = Reader(events, keys)
+        self.book = book
+
+    def journey(self, reference: str, viewer: Viewer) -> Json | None:
+        """The journey of any reference (text) as a viewer sees it; None if it sees nothing.
+
+        Raises `ReferenceFormatError`, `NotReadyError`.
+        """
+        key = self._keys.of(parse(reference).text)
+        with self._model.snapshot() as now:
+            row = now.resolve(key)
+            if row is None:
+                return None
+            seen = project(row.datum, viewer, self.book)
+            if seen is None:
+                return None
+            answer: Json = without_journey_ids(self._answer(now, row, seen, viewer))
+            return {"reference": reference} | answer
+
+    def access_codes(self, reference: str) -> list[str]:
+        """Salted hashes of the codes that open the journey of a reference; empty for an unknown one."""
+        try:
+            key = self._keys.of(parse(reference).text)
+        except ReferenceFormatError:
+            return []
+        with self._model.snapshot() as now:
+            row = now.resolve(key)
+            return [c["access_code"] for c in row.datum["cases"] if c["access_code"]] if row else []
+
+    def journey_id(self, reference: str) -> str | None:
+        """A journey id of the journey of a reference: a secret that lets its holder join. For an exchange against the code."""
+        with self._model.snapshot() as now:
+            row = now.resolve(self._keys.of(parse(reference).text))
+            facts = self._facts(now, row) if row else []
+        found = {
+            text
+            for fact in facts
+            for text in fact.fact.data["header"]["references"]
+            if text.startswith("journey:") and parse(text).issuer == fact.fact.body
+        }
+        return min(found, default=None)
+
+    def shows(self, facts: Mapping[bytes, str]) -> bool:
+        """Whether all these facts (key -> subject) are in their journeys, and statuses list their subjects."""
+        with self._model.snapshot() as now:
+            return now.has_facts(list(facts)) and all(
+                now.resolve(self._keys.of(subject)) is not None for subject in set(facts.values())
+            )
+
+    def ready(self) -> None:
+        """Raises `NotReadyError` while there is nothing to read."""
+        self._model.pulse()
+
+    def _facts(self, now: Snapshot, row: Row) -> list[Copy]:
+        found = []
+        for kept in now.facts_of([self._keys.of(case["case"]) for case in row.datum["cases"]]):
+            try:
+                found.append(self._reader.copy(kept["value"], kept["admitted"], kept["rank"]))
+            except DecodeError:
+                log.warning("a fact is not readable by this version")
+        return found
+
+    def _answer(self, now: Snapshot, row: Row, seen: Projected, viewer: Viewer) -> Json:
+        cases = fold(self._facts(now, row))
+        handoffs = now.handoffs([h.key for h in seen.handoffs])
+        shown = [case.case for case in seen.cases if case.case is not None]
+        alerts = now.alerts_of([self._keys.of(case["case"]) for case in row.datum["cases"]])
+        facts = [
+            fact
+            for case in cases.values()
+            for fact in case.facts
+            if case.text in shown and sees_fact(case.body, fact.visibility or case.visibility, viewer)
+        ]
+        body = viewer.body if isinstance(viewer, BodyViewer) else None
+        explained = self._handoff_clocks(cases, viewer)
+        return {
+            "door": seen.door,
+            "procedure": self._procedure(seen.procedure, seen.opened_on),
+            "opened_on": words.day(seen.opened_on),
+            "settling": not row.live,
+            "degraded": seen.degraded,
+            "cases": [self._case(case, cases, viewer) for case in seen.cases],
+            "steps": self._steps(seen, facts, viewer),
+            "handoffs": [
+                {
+                    "from": words.body(self.book, h.from_body),
+                    "to": words.body(self.book, h.to),
+                    "kind": h.kind,
+                    "step": h.step,
+                    "state": h.state,
+                    "sent_on": words.day(h.sent_on),
+                    "since": words.day(h.since),
+                    "due_on": words.day(h.due_on),
+                    "record": words.handoff(record, body, self.book)
+                    if (record := handoffs.get(h.key)) is not None and project_handoff(record, viewer) is not None
+                    else None,
+                    "clocks": explained.get(h.key, []) if not isinstance(viewer, Person) else [],
+                }
+                for h in seen.handoffs
+            ],
+            "alerts": [words.alert(a, self.book) for a in alerts if project_alert(a, viewer) is not None],
+        }
+
+    def _procedure(self, procedure: str | None, opened_on: int | None) -> Json | None:
+        if procedure is None:
+            return None
+        journey = self.book.rules(procedure, opened_on or 0).journey
+        return {"id": procedure, "title": words.text(journey.title) if journey.procedure == procedure else None}
+
+    def _case(self, seen: CaseView, cases: Mapping[bytes, Case], viewer: Viewer) -> Json:
+        shown: Json = {"body": words.body(self.book, seen.body), "state": seen.state, "neutral": seen.neutral}
+        if seen.neutral or seen.case is None:
+            return shown
+        kept = cases.get(self._keys.of(seen.case))
+        return shown | {
+            "case": seen.case,
+            "procedure": seen.procedure,
+            "place": seen.place,
+            "opened_on": words.day(seen.opened_on),
+            "since": words.day(seen.since),
+            "outcome": seen.outcome,
+            "decided_on": words.day(seen.decided_on),
+            "notified_on": words.day(seen.notified_on),
+            "asked": list(seen.asked),
+            "asked_until": words.day(seen.asked_until),
+            "steps": [
+                {
+                    "step": s["step"],
+                    "started_on": words.day(s["started_on"]),
+                    "completed_on": words.day(s["completed_on"]),
+                }
+                for s in seen.steps
+            ],
+            "clocks": self._clocks(seen, kept, viewer),
+            "conflicts": seen.conflicts,
+            "contact": words.contact(self.book, seen.body, seen.procedure),
+        }
+
+    def _clocks(self, seen: CaseView, case: Case | None, viewer: Viewer) -> list[Json]:
+        """The limits that the status lists, each derived anew; without derivation while facts are on their way."""
+        derived: dict[str, Json] = {}
+        if case is not None:
+            hidden = [f.key for f in case.facts if not sees_fact(case.body, f.visibility or case.visibility, viewer)]
+            for rule, run in case_clocks(case, self.book, explain=True):
+                derived[rule.id] = words.clock(rule, run, hidden)
+        return [
+            derived.get(c["rule"])
+            or {"rule": c["rule"], "state": c["state"], "due_on": words.day(c["due_on"]), "derivation": []}
+            for c in seen.clocks
+        ]
+
+    def _handoff_clocks(self, cases: Mapping[bytes, Case], viewer: Viewer) -> dict[bytes, list[Json]]:
+        """The limits of the handoffs to which a viewer is a party, derived anew."""
+        found: dict[bytes, list[Json]] = {}
+        for said in stated(cases.values()):
+            if isinstance(viewer, BodyViewer) and viewer.body not in (said.sent.body, said.sent.to):
+                continue
+            made = Handoff(said, self.book)
+            facts = [said.sent, *said.others]
+            for rule, _ in made.runs:
+                calendar = self.book.calendar(made.from_body if rule.calendar_of == "sender" else made.to)
+                run = clocks.run(rule, facts, ClockContext(calendar, calendar.zone), explain=True)
+                if run is not None:
+                    found.setdefault(said.key, []).append(words.clock(rule, run))
+        return found
+
+    def _steps(self, seen: Projected, facts: list[Fact], viewer: Viewer) -> list[Json]:
+        """Steps of the definition by what the viewer may know; none for a body that has no file of that procedure."""
+        first = next((c for c in seen.cases if not c.neutral), None)
+        if first is None:
+            return []
+        journey = self.book.rules(first.procedure or "", first.opened_on or first.since or 0).journey
+        roles = {"applicant"}
+        if isinstance(viewer, BodyViewer):
+            known = self.book.body(viewer.body)
+            roles = {role.id for role in journey.roles if known is None or known.kind in role.bodies}
+        ended = all(c.state in ENDED or c.state == "ended" for c in seen.cases)
+        return [
+            {
+                "step": view.step.id,
+                "title": words.text(view.step.title),
+                "state": view.state.value,
+                "since": words.day(view.since),
+                "role": view.step.role,
+                "trigger": words.text(view.step.trigger),
+                "citizen": words.text(view.step.citizen),
+                "articles": [article.ref for article in view.step.articles],
+            }
+            for view in steps(journey, facts, ended)
+            if isinstance(viewer, Operator) or not roles.intersection(view.step.hidden_from)
+        ]

@@ -1,0 +1,117 @@
+"""The inbox of a body: what is handed to it, and the facts that taking, refusing, returning or completing an item is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from connectors.gateway import words
+from connectors.gateway.problems import Flaw, ProblemError, Trouble
+from connectors.gateway.words import Json
+from connectors.status.model import Cursor, ReadModel
+from schemas.cloudevents import PREFIX
+from schemas.references import Keys, Kind, ReferenceFormatError, case_of_handoff, parse
+from streams.engine.book import Book
+from streams.engine.handoffs import ENDS
+from streams.engine.visibility import BodyViewer, project_handoff, without_journey_ids
+
+ACTIONS = {
+    "receive": "received", "accept": "accepted", "refuse": "refused", "return": "returned", "complete": "completed",
+}  # fmt: skip
+"""What may be done with an item, and the state that it brings."""
+_OWN = frozenset({"id", "source", "case", "occurred_on", "time", "procedure"})
+_ORDER = ("sent", "received", "accepted")
+
+
+class Page(NamedTuple):
+    """Some items of a feed."""
+
+    items: list[Json]
+    cursor: str
+    more: bool
+
+
+class Inbox:
+    """Reads the feed and makes events of what is done with its items. Synchronous."""
+
+    def __init__(self, model: ReadModel, keys: Keys, book: Book) -> None:
+        self._model = model
+        self._keys = keys
+        self.book = book
+
+    def page(self, body: str, cursor: Cursor | None, limit: int) -> Page:
+        """Items changed after a cursor, each in its newest state. Raises `NotReadyError`."""
+        with self._model.snapshot() as now:
+            found = now.inbox(body, cursor, limit=limit + 1)
+            place = found[:limit][-1].cursor if found else str(cursor or Cursor(now.generation, 0, b""))
+        items = []
+        for item in found[:limit]:
+            record = project_handoff(item.datum, BodyViewer(body))
+            if record is not None:
+                items.append(without_journey_ids(words.handoff(record, body, self.book)) | {"cursor": item.cursor})
+        return Page(items, place, len(found) > limit)
+
+    def item(self, body: str, handoff: str) -> dict[str, Any]:
+        """The record of an item addressed to a body; a problem "not found" for any other."""
+        try:
+            reference = parse(handoff)
+        except ReferenceFormatError:
+            raise _unknown() from None
+        if reference.kind is not Kind.HANDOFF:
+            raise _unknown()
+        key = self._keys.of(handoff)
+        with self._model.snapshot() as now:
+            record = now.handoffs([key]).get(key)
+        if record is None or record["to"] != body:
+            raise _unknown()
+        return record
+
+    def shown(self, body: str, handoff: str) -> Json:
+        """An item as its addressee sees it."""
+        shown: Json = without_journey_ids(words.handoff(self.item(body, handoff), body, self.book))
+        return shown
+
+    def event(self, body: str, handoff: str, action: str, said: dict[str, Any]) -> dict[str, Any] | None:
+        """The CloudEvent that an action is; None if the item already is in that state.
+
+        `said`: what the agent or program gives, all optional: `case`, `id`, `source`, `occurred_on` or `time`, `procedure`, and
+        the fields of the event itself. Raises `ProblemError`.
+        """
+        record = self.item(body, handoff)
+        state = ACTIONS[action]
+        if record["state"] == state or (state == "received" and record["received_on"] is not None):
+            return None
+        if record["state"] in ENDS or (state in _ORDER and _ORDER.index(state) < _ORDER.index(record["state"])):
+            detail = f"the item is {record['state']}: it cannot be {state} any more"
+            raise ProblemError(Trouble.CONFLICT, detail)
+        known = self.book.body(body)
+        today = datetime.now(ZoneInfo(known.zone if known else "Europe/Paris")).date().isoformat()
+        case = said.get("case") or record["to_case"] or case_of_handoff(body, handoff)
+        if not isinstance(case, str):
+            flaw = Flaw("wrong-type", "case", "write the reference of a case of your own: case:<body>/<number>")
+            raise ProblemError(Trouble.UNSOUND_EVENT, "1 to mend: see problems", [flaw])
+        data = {name: value for name, value in said.items() if name not in _OWN} | {"handoff": handoff}
+        if "time" not in said:
+            data["occurred_on"] = said.get("occurred_on", today)
+        elif "occurred_on" in said:
+            data["occurred_on"] = said["occurred_on"]
+        procedure = said.get("procedure") or (record["procedure"] if not record["to_case"] else None)
+        if procedure is not None:
+            data["procedure"] = procedure
+        day = data.get("occurred_on", today)
+        message: dict[str, Any] = {
+            "specversion": "1.0",
+            "id": said.get("id") or f"{state}:{handoff.rpartition(':')[2]}:{day}",
+            "source": said.get("source") or f"{body}/inbox",
+            "type": f"{PREFIX}handoff.{state}",
+            "subject": case,
+            "data": data,
+        }
+        if "time" in said:
+            message["time"] = said["time"]
+        return message
+
+
+def _unknown() -> ProblemError:
+    return ProblemError(Trouble.NOT_FOUND, "there is no such item in the inbox of this body")
