@@ -118,7 +118,8 @@ class Coordinator:
         if opening is None:
             self._moved.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._moved.wait(), IDLE_S)
+                async with asyncio.timeout(IDLE_S):
+                    await self._moved.wait()
             return
         if not self._may_open(machine):
             await asyncio.sleep(TICK_S)

@@ -98,10 +98,9 @@ class Ownership:
     async def room(self) -> None:
         """Wait until a partition may take records again, at most for one poll."""
         self._room.clear()
-        try:
-            await asyncio.wait_for(self._room.wait(), self.poll_s)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.poll_s):
+                await self._room.wait()
 
     def epoch(self, tp: TopicPartition) -> int:
         """Which seek of this partition is the last one."""

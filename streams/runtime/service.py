@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 EXIT_BUDGET_S = 30.0
 EXIT_CODE = 70
+STOP_BUDGET_S = 10.0
 GC_THRESHOLDS = (100_000, 50, 50)
 
 
@@ -129,8 +130,12 @@ class Runtime:
         """Finish transactions and close producers and stores, before the consumer leaves the group."""
         if self._watch is not None:
             self._watch.cancel()
-        await self.time.stop()
-        await self.ownership.stop()
+        for part in (self.time.stop, self.ownership.stop):
+            try:
+                async with asyncio.timeout(STOP_BUDGET_S):
+                    await part()
+            except TimeoutError:
+                log.error("%s did not stop in time, given up", part.__qualname__)
 
     def end(self, reason: WorkerEnd) -> None:
         """End the process: this worker cannot go on. The first reason counts."""

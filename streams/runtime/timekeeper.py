@@ -154,7 +154,8 @@ class Timekeeper:
 
     async def _report(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._kick.wait(), PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                await self._kick.wait()
         self._kick.clear()
         current = self._round
         if current is None:

@@ -59,7 +59,8 @@ class Transactions:
             compression_type=config.compression,
         )
         try:
-            await asyncio.wait_for(producer.start(), config.commit_timeout_s)
+            async with asyncio.timeout(config.commit_timeout_s):
+                await producer.start()
         except BaseException:
             await _close(producer)
             raise
@@ -99,7 +100,7 @@ class Transactions:
         except BaseException as error:
             self._producer = None
             await _close(producer)
-            await asyncio.gather(*pending, return_exceptions=True)
+            _forget(pending)
             if isinstance(error, TransactionFailed):
                 raise
             if isinstance(error, Exception):
@@ -183,11 +184,20 @@ def _reason(error: Exception) -> AbortReason:
 
 async def _close(producer: AIOKafkaProducer) -> None:
     try:
-        await asyncio.wait_for(producer.stop(), CLOSE_TIMEOUT_S)
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await producer.stop()
     except Exception:  # noqa: BLE001 - whatever it is, the producer is given up
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(producer.client.close(), CLOSE_TIMEOUT_S)
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await producer.client.close()
     # The library leaves the failure of a transaction in futures that nobody asks.
-    for future in (producer._txn_manager._transaction_waiter, producer._sender.sender_task):
-        if future is not None and future.done() and not future.cancelled():
+    _forget([f for f in (producer._txn_manager._transaction_waiter, producer._sender.sender_task) if f is not None])
+
+
+def _forget(futures: Iterable[asyncio.Future[Any]]) -> None:
+    """Nobody will ask for these: their failures are not news, and some will never be done."""
+    for future in futures:
+        if not future.done():
+            future.cancel()
+        elif not future.cancelled():
             future.exception()
