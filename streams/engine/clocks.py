@@ -6,10 +6,11 @@ depends on the present (is it overdue, has silence had its effect) is asked of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from streams.engine.clocktypes import ClockContext, ClockFact, ClockRun, Line, Op, State
-from streams.engine.counting import FirstDay, Roll, midnight, sane, to_date
+from streams.engine.counting import FIRST_DAY, LAST_DAY, FirstDay, Roll, midnight, to_date
 from streams.engine.operators import cap, stop
 from streams.engine.rules import Action, ClockRule, JourneyRules, compile_journey, in_force
 from streams.engine.running import Running, day_of, end_of
@@ -34,6 +35,13 @@ def run(rule: ClockRule, facts: Sequence[ClockFact], context: ClockContext, expl
     `None` if no fact starts the clock, or if it started when the rule was not in force (with `explain`, a run in state
     `not-started` whose derivation says why). See `ClockRun` for the answer.
     """
+    if not explain:
+        starts = rule.start_types
+        for fact in facts:
+            if fact.type in starts:
+                break
+        else:
+            return None
     lines: list[Line] | None = [] if explain else None
     state = Running(rule, context, lines)
     table = rule.starting
@@ -41,7 +49,7 @@ def run(rule: ClockRule, facts: Sequence[ClockFact], context: ClockContext, expl
         actions = table.get(fact.type)
         if actions is None:
             continue
-        if not sane(fact.date):
+        if not FIRST_DAY <= fact.date <= LAST_DAY:
             state.note(Op.DATE_ABSURD, fact, ())
             continue
         _step(state, fact, actions)
@@ -59,12 +67,19 @@ def run(rule: ClockRule, facts: Sequence[ClockFact], context: ClockContext, expl
     return _result(state)
 
 
+def _matches(where: tuple[tuple[str, tuple[Any, ...]], ...], data: Mapping[str, Any]) -> bool:
+    for name, values in where:  # noqa: SIM110  # a plain loop: this runs for every fact
+        if data.get(name) not in values:
+            return False
+    return True
+
+
 def _step(state: Running, fact: ClockFact, actions: tuple[Action, ...]) -> None:
     breach = state.breach_on() if state.stopped is None and state.waiting_for is None else None
     before, fresh, understood, handled = state.due, state.start is None, False, False
     data, day = fact.data, fact.date
     for where, field, shift, handle, what in actions:
-        if where and not all(data.get(name) in values for name, values in where):
+        if where and not _matches(where, data):
             continue
         stated = None if field is None else day_of(data.get(field))
         day = (fact.date if stated is None else stated) + shift

@@ -63,6 +63,7 @@ class ClockRule:
         "origin_cap",
         "running",
         "scope",
+        "start_types",
         "starting",
         "starts_at",
         "stopped",
@@ -121,6 +122,8 @@ class ClockRule:
         self.running = _join(modifiers, stops, later)
         self.stopped = _join(reopens, after)
         self.begins = frozenset(starts)
+        self.start_types = frozenset(starts)
+        """Event types without one of which the clock cannot start."""
         self.types = frozenset(self.starting) | frozenset(self.running) | frozenset(self.stopped)
 
 
