@@ -19,10 +19,13 @@ from typing import Any
 import faust
 
 from streams.runtime.config import Clock, RuntimeConfig, StoreKind
+from streams.runtime.errors import TransactionFailed
+from streams.runtime.metrics import AbortReason
 from streams.runtime.partition import Stage
 from streams.runtime.processor import Effects, Record, Send
 from streams.runtime.service import faust_settings, install
 from streams.runtime.store import Change, Store
+from streams.runtime.transaction import Transactions
 
 STATE = struct.Struct(">QQ")
 ID = struct.Struct(">Q")
@@ -138,7 +141,21 @@ def stages(options: dict[str, Any]) -> Iterator[Stage]:
         )
 
 
+def fail_sometimes(chance: float) -> None:
+    """Let transactions fail after their records were written."""
+    produce = Transactions._produce
+
+    async def fail(self: Transactions, *args: Any) -> int | None:
+        position = await produce(self, *args)
+        if random.random() < chance:
+            raise TransactionFailed(AbortReason.TEST)
+        return position
+
+    Transactions._produce = fail  # type: ignore[method-assign]
+
+
 def build(options: dict[str, Any]) -> faust.App:
+    fail_sometimes(options.get("fail", 0.0))
     known = {**options.get("config", {})}
     if "clock" in known:
         known["clock"] = Clock(known["clock"])

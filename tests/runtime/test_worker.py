@@ -93,7 +93,17 @@ async def test_a_second_worker_joins_and_leaves(drive: NewDrive) -> None:
 
 async def test_killed_in_the_middle_of_transactions(drive: NewDrive) -> None:
     """Slow batches, small, so that a kill finds open transactions; the reader outside proves that it did."""
-    d = await drive(sleep=0.01, config={"max_batch_records": 50})
+    await havoc(await drive(sleep=0.01, config={"max_batch_records": 50}), ["kill"] * 4)
+
+
+@pytest.mark.long
+async def test_everything_at_once_for_long(drive: NewDrive) -> None:
+    """Kills, stops, a stranger that fences, transactions that fail after their records were written."""
+    actions = ["kill", "stop", "fence"] * 8
+    await havoc(await drive(sleep=0.01, fail=0.03, config={"max_batch_records": 50, "max_fences": 100}), actions)
+
+
+async def havoc(d: Drive, actions: list[str]) -> None:
     rnd = random.Random(3)
     workers = {slot: d.start(slot, slot=slot) for slot in "ab"}
     over = asyncio.Event()
@@ -104,11 +114,14 @@ async def test_killed_in_the_middle_of_transactions(drive: NewDrive) -> None:
             await asyncio.sleep(0.05)
 
     feeding = asyncio.create_task(feed())
-    for kill in range(4):
-        slot = "ab"[kill % 2]
+    for i, action in enumerate(actions):
+        slot = "ab"[i % 2]
         await d.busy(workers[slot])
         await asyncio.sleep(rnd.random() * 0.2)
-        workers[slot].kill()
+        if action == "fence":
+            await d.fence(rnd.randrange(d.partitions))
+            continue
+        assert workers[slot].kill() is None if action == "kill" else workers[slot].stop() == 0
         workers[slot] = d.start(slot, slot=slot)
     over.set()
     await feeding
