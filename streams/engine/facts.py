@@ -69,8 +69,9 @@ class Fact:
         self.type: str = schema.name
         self.rank: int = RANK[schema.name]
         self.source: str = header["source"]
-        self.body: str = self.source[: self.source.index("/")]
+        self.body: str = self.source.partition("/")[0]
         self.subject: str = header["subject"]
+        parse(self.subject)
         self.case: bytes = keys.of(self.subject)
         """Key of the subject."""
         self.id: str = header["id"]
@@ -84,13 +85,12 @@ class Fact:
         self.data = datum
         """The datum: `header` and the payload fields; dates are days since 1970-01-01."""
         self.to: str = datum.get("to") or ""
-        handoff: str | None = datum.get("handoff")
-        self.handoff: bytes | None = keys.of(handoff) if handoff else None
         texts: list[str] = header["references"]
-        self.refs: tuple[tuple[bytes, str], ...] = tuple(
-            (keys.of(t), parse(t).issuer or "") for t in ([*texts, handoff] if handoff else texts)
-        )
+        handoff: str | None = datum.get("handoff")
+        issuers = [(parse(t).issuer or "", t) for t in ([*texts, handoff] if handoff else texts)]
+        self.refs: tuple[tuple[bytes, str], ...] = tuple((keys.of(t), issuer) for issuer, t in issuers)
         """Other references: (key, issuing body or empty)."""
+        self.handoff: bytes | None = self.refs[-1][0] if handoff else None
         self.digest: bytes = canonical.digest(schema, datum)
         """SHA-256 of the canonical form."""
         named = f"{self.source}\0{self.subject}\0{self.id}".encode()

@@ -28,7 +28,8 @@ class Bench:
         self.book = rules or book()
         self.plan = Plan("bench", partitions, 1, False, room, KEYS, events())
         self.stores = [MemoryStore() for _ in range(partitions)]
-        self.parts = [Correlate(self.plan, i, store, self.book) for i, store in enumerate(self.stores)]
+        self.parts: list[Correlate] = []
+        self.restart()
         self.rnd = random.Random(seed) if seed is not None else None
         self.waiting: list[tuple[int, bytes]] = []
         self.offset = 0
@@ -79,6 +80,8 @@ class Bench:
     def restart(self) -> None:
         """New processors on the same stores."""
         self.parts = [Correlate(self.plan, i, store, self.book) for i, store in enumerate(self.stores)]
+        for part in self.parts:
+            part.reset()
 
     def commit(self, partition: int, effects: Effects) -> None:
         """Keep what a batch changed; take what it sent."""

@@ -46,12 +46,16 @@ def _calendars():  # type: ignore[no-untyped-def]
     return calendars(holidays.load())
 
 
+@cache
+def _packaged() -> Definitions:
+    return definitions.load()
+
+
 def book(
     bodies: Iterable[Body] = (), conventions: Iterable[Convention] = (), retention: int | None = None, days: int = 10
 ) -> Book:
     """The simple procedure beside the packaged ones; `days` is the length of its clock."""
     simple = SIMPLE.model_dump(by_alias=True) | {"retention_days": retention}
     simple["clocks"] = [{**simple["clocks"][0], "length": f"{days} days"}]
-    packaged = definitions.load()
     directory = Directory(bodies=tuple(bodies), conventions=tuple(conventions))
-    return Book(Definitions([*packaged, Journey.model_validate(simple)]), directory, _calendars())
+    return Book(Definitions([*_packaged(), Journey.model_validate(simple)]), directory, _calendars())

@@ -92,7 +92,8 @@ def test_nothing_is_published_between_two_parts() -> None:
     ]  # fmt: skip
     table.deliver(0, [event("case.opened", low, 0, 1), messages.encode(parts[0], bus())])
     assert table.live == {}
-    assert table.timers(10 * DAY) == 1, "a root that waits for parts does not keep timers busy"
+    assert table.timers(10 * DAY) >= 1
+    assert table.timers(10 * DAY) == 0, "a root that waits for parts does not keep timers busy"
     table.restart()
     table.deliver(0, [messages.encode(parts[1], bus())])
     assert table.journeys() == [[low], [high]] or table.journeys() == [[high], [low]]
