@@ -76,6 +76,10 @@ class Settings(BaseSettings):
     """Port of the gateway and the pages; 0: a free one."""
     worker_port: int = Field(8_401, ge=0, le=65_535)
     """Port of a worker's probes and metrics; 0: a free one."""
+    read_model: SecretStr | None = Field(None)
+    """Address of the read model, `sqlite:///path` or `postgresql+psycopg://user:password@host/name`; else a file in `data_dir`."""
+    bodies_file: Path | None = None
+    """File of bodies, their policies and hashed tokens, kept by `relais bodies`; else `bodies.json` in `data_dir`."""
     log_level: LogLevel = LogLevel.INFO
     """From which severity on the log is written."""
 
@@ -143,6 +147,17 @@ class Settings(BaseSettings):
             finally:
                 draft.unlink()
         return self.reference_secret()
+
+    def read_model_url(self) -> str:
+        """Return the address of the read model; it may hold a password."""
+        if self.read_model is not None:
+            return self.read_model.get_secret_value()
+        return f"sqlite:///{self.data_dir.absolute() / 'read-model.db'}"
+
+    @property
+    def bodies_path(self) -> Path:
+        """The file of bodies and tokens."""
+        return self.bodies_file or self.data_dir / "bodies.json"
 
     @property
     def _generated_key(self) -> Path:

@@ -18,18 +18,35 @@ EVERYTHING = "*"
 BodyKind = Literal[
     "commune",
     "epci",
+    "metropole",
     "departement",
     "region",
     "prefecture",
+    "udap",
     "state",
     "ccas",
     "syndicat",
-    "caf",
     "mdph",
     "sdis",
+    "school",
+    "bailleur",
+    "action-logement",
+    "caf",
+    "msa",
+    "cpam",
+    "carsat",
+    "france-travail",
+    "france-services",
+    "dgfip",
+    "insee",
+    "ants",
+    "saad",
+    "association",
+    "concession",
     "operator",
     "other",
 ]
+"""What a body is: by it, journey definitions say which roles it may play, and so what is hidden from it."""
 
 
 class _Model(BaseModel):

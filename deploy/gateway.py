@@ -1,0 +1,72 @@
+"""The gateway's process: settings made into its parts, served by uvicorn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from connectors.gateway.access import Access
+from connectors.gateway.app import Gateway
+from connectors.gateway.asking import Asking
+from connectors.gateway.bus import Bus, BusConfig
+from connectors.gateway.codes import Minter
+from connectors.gateway.door import Door
+from connectors.gateway.inbox import Inbox
+from connectors.gateway.pulse import Pulse
+from connectors.status.database import Database
+from connectors.status.model import ReadModel
+from connectors.status.sink import Sink, SinkConfig
+from connectors.status.writing import Writer
+from schemas import codec
+from schemas.references import Keys
+
+if TYPE_CHECKING:
+    from deploy.settings import Settings
+    from streams.engine.book import Book
+
+
+def assemble(settings: Settings, book: Book, brokers: str, *, sink: bool = True) -> tuple[Gateway, Database]:
+    """The gateway of these settings, not started, and its database, to be closed after it."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    secret = settings.reference_secret()
+    keys, events = Keys(secret), codec.events()
+    database = Database(settings.read_model_url())
+    model = ReadModel(database)
+    filling = (
+        Sink(Writer(database, keys, events), SinkConfig(brokers=brokers, instance=settings.instance)) if sink else None
+    )
+    gateway = Gateway(
+        access=Access(settings.bodies_path),
+        door=Door(keys, events, book, Minter(secret), settings.partitions),
+        bus=Bus(BusConfig(brokers=brokers, instance=settings.instance)),
+        asking=Asking(model, keys, events, book),
+        inbox=Inbox(model, keys, book),
+        pulse=Pulse(model),
+        sink=filling,
+    )
+    return gateway, database
+
+
+def run(settings: Settings, directory: Path | None, extra: Sequence[Path], sink: bool) -> None:
+    """Serve until told to stop."""
+    import uvicorn  # noqa: PLC0415
+
+    from connectors.gateway.app import application  # noqa: PLC0415
+    from deploy import rules, worker  # noqa: PLC0415
+
+    worker.logs(settings)
+    book = rules.book(rules.directory(directory), worker.extra_definitions(extra))
+    gateway, database = assemble(settings, book, worker.brokers(settings), sink=sink)
+    try:
+        uvicorn.run(
+            application(gateway),
+            host=settings.http_host,
+            port=settings.http_port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+        )
+    finally:
+        database.close()
