@@ -154,6 +154,16 @@ def fail_sometimes(chance: float) -> None:
     Transactions._produce = fail  # type: ignore[method-assign]
 
 
+def adder(sums: dict[str, Any]) -> Any:
+    """An ordinary agent of Faust with an ordinary table."""
+
+    async def add(values: Any) -> None:
+        async for value in values:
+            sums["sum"] += int(value)
+
+    return add
+
+
 def build(options: dict[str, Any]) -> faust.App:
     fail_sometimes(options.get("fail", 0.0))
     known = {**options.get("config", {})}
@@ -172,6 +182,11 @@ def build(options: dict[str, Any]) -> faust.App:
     app = faust.App(options["group"], **faust_settings(config), web_enabled=False)
     runtime = install(app, stages(options), config)
     runtime.ownership.trace = lambda step, tp: say("step", step=step, partition=tp.partition)
+
+    sums: dict[str, Any] = {}
+    if "plain" in options:
+        sums = app.Table("sums", default=int, partitions=1)
+        app.agent(app.topic(options["plain"], value_serializer="raw"), name="plain")(adder(sums))
 
     async def ready(*_: Any, **__: Any) -> None:
         owned = sorted(tp.partition for tp in runtime.ownership.workers)
@@ -192,6 +207,7 @@ def build(options: dict[str, Any]) -> faust.App:
             offsets={p.partition: p.offset for p in mine},
             ends={tp.partition: w.done_to for tp, w in runtime.ownership.workers.items() if w.stage.name == "count"},
             is_ready=runtime.readyz()[0],
+            sum=dict(sums).get("sum", 0),
             is_live=runtime.livez()[0],
             holds=status.holds_time,
         )

@@ -113,11 +113,15 @@ class Drive:
                     NewTopic(self.state, self.partitions, 1, topic_configs={"cleanup.policy": "compact"}),
                     NewTopic(self.counts, self.partitions, 1),
                     NewTopic(self.time, 1, 1, topic_configs={**appended, "cleanup.policy": "compact"}),
+                    *(NewTopic(plain, 1, 1) for plain in self._plain()),
                     *(NewTopic(raw, 1, 1, topic_configs=appended) for raw in self.options.get("raw", ())),
                 ]
             )
         finally:
             await admin.close()
+
+    def _plain(self) -> list[str]:
+        return [self.options["plain"], f"{self.instance}-group-sums-changelog"] if "plain" in self.options else []
 
     def start(self, name: str = "a", **config: Any) -> Worker:
         options = {
@@ -160,13 +164,13 @@ class Drive:
         finally:
             await producer.stop()
 
-    async def write(self, records: list[tuple[int, bytes, bytes]]) -> None:
+    async def write(self, records: list[tuple[int, bytes, bytes]], topic: str | None = None) -> None:
         """Write records as they are: (partition, key, value)."""
         producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap)
         await producer.start()
         try:
             for partition, key, value in records:
-                await producer.send_and_wait(self.input, key=key, value=value, partition=partition)
+                await producer.send_and_wait(topic or self.input, key=key, value=value, partition=partition)
         finally:
             await producer.stop()
 

@@ -231,6 +231,23 @@ async def test_two_stages_and_their_time(drive: NewDrive, instance: str) -> None
     assert worker.stop() == 0
 
 
+async def test_an_ordinary_agent_with_a_table_beside_it(drive: NewDrive, instance: str) -> None:
+    plain = f"{instance}.plain"
+    d = await drive(plain=plain)
+    await d.feed(500)
+    await d.write([(0, b"k", b"1")] * 300, plain)
+    first = d.start()
+    await d.until(lambda: first.last() and first.last()["sum"] == 300, "the sum")
+    await d.settled(first)
+    assert first.stop() == 0
+    await d.write([(0, b"k", b"1")] * 100, plain)
+    second = d.start()
+    await d.until(lambda: second.last() and second.last()["sum"] == 400, "the sum after a restart")
+    await d.settled(second)
+    assert second.stop() == 0
+    await d.check()
+
+
 async def test_a_broker_that_crashes(tmp_path: Path, instance: str) -> None:
     with LocalKafka(tmp_path / "kafka") as kafka:
         d = Drive(kafka.bootstrap, instance, tmp_path)
