@@ -1,0 +1,155 @@
+"""What is remembered between two views of the same root: files, groupings and handoffs that have not changed.
+
+Everything here follows from facts and rules alone. A view with an empty memo gives the same as one with a full one; only slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from schemas.codec import bus
+from streams.engine import claims, clocks
+from streams.engine.alerts import NEVER
+from streams.engine.book import Book
+from streams.engine.cases import Case
+from streams.engine.claims import Journey
+from streams.engine.clocktypes import ClockContext, ClockRun
+from streams.engine.handoffs import Handoff, laps, stated
+from streams.engine.rules import ClockRule
+from streams.engine.status import case_record, writer
+
+Runs = list[tuple[ClockRule, ClockRun]]
+
+
+class Output(NamedTuple):
+    """One output value."""
+
+    topic: str
+    """statuses, handoffs or alerts."""
+    value: bytes
+    digest: bytes
+    """Digest of the content, 8 bytes."""
+
+
+def output(topic: str, value: bytes) -> Output:
+    """An output of encoded content."""
+    return Output(topic, value, blake2b(value, digest_size=8).digest())
+
+
+def next_due(runs: Runs) -> int:
+    """First instant at which one of these clocks runs out, ms; 0 if one is known to have been overdue."""
+    if any(run.episodes for _, run in runs):
+        return 0
+    return min((run.due_at for _, run in runs if run.due_at is not None and run.stopped_on is None), default=NEVER)
+
+
+class File:
+    """One case with what follows from it alone."""
+
+    __slots__ = ("case", "due", "looked_at", "purge_at", "runs", "told", "written")
+
+    def __init__(self, case: Case, book: Book, before: File | None) -> None:
+        rules = book.rules(case.procedure, case.started_on)
+        types = book.clock_types(rules)
+        self.case = case
+        self.looked_at = (rules, tuple(f.key for f in case.facts if f.type in types))
+        """All that the clocks depend on."""
+        same = before is not None and before.looked_at == self.looked_at
+        self.runs: Runs = before.runs if same and before else case_clocks(case, book)
+        self.written: bytes = writer().case(case_record(case, self.runs))
+        speaks = book.connected(case.body, case.procedure, case.started_on)
+        self.due: int = 0 if case.conflicts else next_due(self.runs) if speaks else NEVER
+        """Before this instant (ms) there is no alert about it."""
+        days = rules.journey.retention_days
+        self.purge_at: int = NEVER if days is None or not case.ended else (case.since + days + 1) * 86_400_000
+        """Instant at which its facts are to be dropped, ms."""
+        facts = tuple(f.key for f in case.facts if f.handoff is not None)
+        self.told = (facts, case.procedure, case.started_on, case.visibility) if facts else None
+        """All that handoffs depend on."""
+
+
+class Passages:
+    """The handoffs of one journey with what follows from them alone."""
+
+    __slots__ = ("due", "handoffs", "outputs", "told", "written")
+
+    def __init__(self, files: list[File], book: Book, before: Passages | None) -> None:
+        self.told = [f.told for f in files]
+        known = {h.key: h for h in before.handoffs} if before else {}
+        self.handoffs: list[Handoff] = []
+        for said in stated(f.case for f in files):
+            old = known.get(said.key)
+            self.handoffs.append(old if old and old.signature == said.signature else Handoff(said, book))
+        self.written: list[bytes] = [writer().passage(h.passage()) for h in self.handoffs]
+        circles = laps(self.handoffs)
+        self.due: int = (
+            min((next_due(h.runs) for h in self.handoffs if h.connected), default=NEVER) if not circles else 0
+        )
+        """Before this instant (ms) there is no alert about them."""
+        self.outputs: dict[bytes, Output] = {}
+        for handoff in self.handoffs:
+            loops = sum(1 for day, h in circles if h.to == handoff.to and day <= handoff.sent.date)
+            self.outputs[handoff.key] = output("handoffs", bus().encode("handoff", handoff.record(loops)))
+
+
+class Memo:
+    """The memory of one root under one rule book."""
+
+    __slots__ = ("_files", "_groups", "_passages", "_seen", "book")
+
+    def __init__(self, book: Book) -> None:
+        self.book = book
+        self._files: dict[bytes, File] = {}
+        self._groups: tuple[int, dict[bytes, Any], list[tuple[list[bytes], list[bytes]]]] | None = None
+        self._passages: dict[bytes, Passages] = {}
+        self._seen: dict[bytes, tuple[dict[str, Any], Output]] = {}
+
+    def journeys(self, cases: Mapping[bytes, Case], inert: Collection[bytes]) -> list[Journey]:
+        """The journeys that the cases make; worked out again only if something that unites has changed."""
+        known = self._groups
+        if known is not None and known[0] == len(inert) and len(known[1]) == len(cases):
+            ties = known[1]
+            if all(ties.get(key) == case.ties for key, case in cases.items()):
+                return [Journey([cases[k] for k in keys], references) for keys, references in known[2]]
+        found = claims.journeys(cases.values(), inert, self.book.convention)
+        groups = [([c.key for c in j.cases], j.references) for j in found]
+        self._groups = (len(inert), {k: c.ties for k, c in cases.items()}, groups)
+        return found
+
+    def file(self, case: Case) -> File:
+        """A case with what follows from it."""
+        known = self._files.get(case.key)
+        if known is None or known.case is not case:
+            known = self._files[case.key] = File(case, self.book, known)
+        return known
+
+    def passages(self, key: bytes, files: list[File]) -> Passages:
+        """The handoffs of the journey whose first case is `key`."""
+        known = self._passages.get(key)
+        if known is None or known.told != [f.told for f in files]:
+            known = self._passages[key] = Passages(files, self.book, known)
+        return known
+
+    def alert(self, key: bytes, datum: dict[str, Any]) -> Output:
+        """An alert, encoded again only if it differs."""
+        known = self._seen.get(key)
+        if known is None or known[0] != datum:
+            known = self._seen[key] = (datum, output("alerts", bus().encode("alert", datum)))
+        return known[1]
+
+
+def case_clocks(case: Case, book: Book, explain: bool = False) -> Runs:
+    """The time limits of one case, by its own procedure and the rules in force when it began."""
+    calendar = book.calendar(case.body)
+    context = ClockContext(calendar, calendar.zone)
+    types = {f.type for f in case.facts}
+    found: Runs = []
+    for rule in book.rules(case.procedure, case.started_on).case:
+        if not explain and rule.begins.isdisjoint(types):
+            continue
+        run = clocks.run(rule, case.facts, context, explain)
+        if run is not None:
+            found.append((rule, run))
+    return found
