@@ -223,7 +223,7 @@ class Ownership:
         self._check(generation)
         await asyncio.gather(*(self._fence(worker) for worker in workers))
         self._check(generation)
-        await self._restore(workers)
+        await self._restore(workers, generation)
         self._check(generation)
         await self._agree(workers, generation)
 
@@ -233,7 +233,7 @@ class Ownership:
             await worker.transactions.start()
         self.trace("fence", worker.tp)
 
-    async def _restore(self, workers: list[PartitionWorker]) -> None:
+    async def _restore(self, workers: list[PartitionWorker], generation: int) -> None:
         tps = [worker.tp for worker in workers]
         committed = await self._group().committed(tps)
         starts = await self.offsets.starts(tps)
@@ -254,7 +254,7 @@ class Ownership:
             if worker.stage.changelog is not None:
                 changelog = TopicPartition(worker.stage.changelog, worker.tp.partition)
                 jobs.append(Job(changelog, worker.store, worker.processor.derive, worker.labels))
-        await restore(self._config, self.offsets, jobs)
+        await restore(self._config, self.offsets, jobs, lambda: self._check(generation))
         for worker in workers:
             self.trace("restore", worker.tp)
 

@@ -66,10 +66,13 @@ def plan(position: int, start: int, end: int) -> tuple[int, WipeReason | None]:
     return max(position, start), None
 
 
-async def restore(config: RuntimeConfig, offsets: Offsets, jobs: Sequence[Job]) -> None:
+async def restore(
+    config: RuntimeConfig, offsets: Offsets, jobs: Sequence[Job], check: Callable[[], None] = lambda: None
+) -> None:
     """Apply to each store what its changelog holds beyond it, up to the end that it has now.
 
-    To be called after fencing: nothing is then added to these changelogs, and no transaction is open in them.
+    To be called after fencing: nothing is then added to these changelogs, and no transaction is open in them. `check`
+    is called again and again, and may raise to give up; the stores keep what they have.
 
     Raises:
         WorkerEnd: nothing was read for `restore_stall_s`.
@@ -92,7 +95,7 @@ async def restore(config: RuntimeConfig, offsets: Offsets, jobs: Sequence[Job]) 
         if begin < ends[job.tp]:
             todo[job.tp], begins[job.tp] = job, begin
     if todo:
-        await _read(config, todo, begins, starts, ends)
+        await _read(config, todo, begins, starts, ends, check)
     seconds = time.perf_counter() - begun
     for job in jobs:
         metrics.RESTORED.labels(*job.labels).inc(job.count)
@@ -106,6 +109,7 @@ async def _read(
     begins: dict[TopicPartition, int],
     starts: dict[TopicPartition, int],
     ends: dict[TopicPartition, int],
+    check: Callable[[], None],
 ) -> None:
     consumer = AIOKafkaConsumer(
         **config.client(),
@@ -123,6 +127,7 @@ async def _read(
         at = dict(begins)
         moved = time.monotonic()
         while todo:
+            check()
             found = await consumer.getmany(timeout_ms=POLL_MS)
             for tp, records in found.items():
                 if tp in todo and not await _apply(todo[tp], records):
