@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -87,9 +88,11 @@ class Gateway:
         taken = await run_in_threadpool(self.door.take, messages, grant, batch=batch, codes=prefer.access_code)
         return await self._write(taken, prefer)
 
-    async def _write(self, taken: list[Accepted], prefer: requests.Preferences) -> Response:
+    async def _write(
+        self, taken: list[Accepted], prefer: requests.Preferences, reached: Callable[[], bool] = lambda: True
+    ) -> Response:
         await self.bus.write([Order(a.route.topic, a.route.partition, a.route.key, a.value) for a in taken])
-        shown = await self._wait(taken, prefer.wait)
+        shown = await self._wait(taken, prefer.wait, reached)
         body: dict[str, Any] = {"accepted": [_receipt(a) for a in taken]}
         headers = {}
         if prefer.wait:
@@ -97,14 +100,14 @@ class Gateway:
             headers["Preference-Applied"] = f"wait={prefer.wait}"
         return JSONResponse(body, 200 if shown else 202, headers)
 
-    async def _wait(self, taken: list[Accepted], seconds: int) -> bool:
+    async def _wait(self, taken: list[Accepted], seconds: int, reached: Callable[[], bool]) -> bool:
         facts = {a.fact: a.subject for a in taken if a.fact is not None}
         if not seconds:
             return False
 
         def look() -> bool | None:
             try:
-                return self.asking.shows(facts) or None
+                return (self.asking.shows(facts) and reached()) or None
             except (NotReadyError, DBAPIError):
                 return None
 
@@ -184,7 +187,8 @@ class Gateway:
         if message is None:
             return JSONResponse({"accepted": []}, 200)
         taken = await run_in_threadpool(self.door.take, [message], grant, batch=False)
-        return await self._write(taken, requests.preferences(request))
+        reached = partial(self.inbox.reached, handoff, ACTIONS[action])
+        return await self._write(taken, requests.preferences(request), reached)
 
     # -- for those who run it
     async def livez(self, _request: Request) -> Response:

@@ -72,6 +72,13 @@ class Inbox:
         shown: Json = without_journey_ids(words.handoff(self.item(body, handoff), body, self.book))
         return shown
 
+    def reached(self, handoff: str, state: str) -> bool:
+        """Whether a handoff is seen in a state, or has passed it."""
+        key = self._keys.of(handoff)
+        with self._model.snapshot() as now:
+            record = now.handoffs([key]).get(key)
+        return record is not None and _has_reached(record, state)
+
     def event(self, body: str, handoff: str, action: str, said: dict[str, Any]) -> dict[str, Any] | None:
         """The CloudEvent that an action is; None if the item already is in that state.
 
@@ -80,7 +87,7 @@ class Inbox:
         """
         record = self.item(body, handoff)
         state = ACTIONS[action]
-        if record["state"] == state or (state == "received" and record["received_on"] is not None):
+        if _has_reached(record, state):
             return None
         if record["state"] in ENDS or (state in _ORDER and _ORDER.index(state) < _ORDER.index(record["state"])):
             detail = f"the item is {record['state']}: it cannot be {state} any more"
@@ -111,6 +118,11 @@ class Inbox:
         if "time" in said:
             message["time"] = said["time"]
         return message
+
+
+def _has_reached(record: dict[str, Any], state: str) -> bool:
+    passed = record[f"{state}_on"] is not None if state in ("received", "accepted") else False
+    return passed or record["state"] == state
 
 
 def _unknown() -> ProblemError:
