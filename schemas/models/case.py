@@ -155,6 +155,8 @@ class CaseOpened(Event):
     """Commune that the request concerns, INSEE code."""
     received_on: Day | None = None
     """Legal date of receipt of the request, if not occurred_on."""
+    first_received_on: Day | None = None
+    """Day on which another body, seized first though not competent, received the request (CRPA L114-3)."""
     complete: Flag | None = None
     """Whether the file was complete at once."""
     access_code: Text | None = None

@@ -53,6 +53,11 @@ def alert_id(rule: str, subject: bytes, start: bytes) -> bytes:
     return MARK + blake2b(rule.encode() + b"\0" + subject + start, digest_size=15).digest()
 
 
+def raises(rule: ClockRule, run: ClockRun) -> bool:
+    """Whether a body must act when this clock runs out: not if it only ends somebody's right, or waits for the person."""
+    return rule.alerts and run.waiting_for != "applicant"
+
+
 class Alerts:
     """Collects the alerts of one journey at one instant, and when the next may come."""
 
@@ -66,7 +71,9 @@ class Alerts:
             self._care.setdefault(fact.data["alert"], []).append(fact)
 
     def clock(self, rule: ClockRule, run: ClockRun, subject: bytes, record: dict[str, Any]) -> None:
-        """An alert for a clock that has run out, now or once."""
+        """An alert for a clock that has run out, now or once; none for a limit that only binds the person."""
+        if not raises(rule, run):
+            return
         episodes: list[dict[str, int | None]] = [{"raised_on": a, "resolved_on": b} for a, b in run.episodes]
         if run.due_at is not None and run.stopped_on is None and run.breach_on is not None:
             if run.due_at <= self.now:

@@ -54,6 +54,8 @@ class Case:
         self.since: int = first.date
         self.started_on: int = first.date
         self.opened_on: int | None = None
+        self.first_received_on: int | None = None
+        """When a body seized first, though not competent, received the request (CRPA L114-3)."""
         self.outcome: str | None = None
         self.decided_on: int | None = None
         self.notified_on: int | None = None
@@ -125,6 +127,7 @@ def _opened(case: Case, fact: Fact) -> None:
         received = fact.data["received_on"]
         case.opened_on = fact.date if received is None else received
         case.place = fact.data["place"]
+        case.first_received_on = fact.data["first_received_on"]
         case.access_code = fact.data["access_code"]
         case.visibility = fact.visibility or "everyone"
         case.since = fact.date

@@ -87,14 +87,15 @@ class Fact:
         self.to: str = datum.get("to") or ""
         texts: list[str] = header["references"]
         handoff: str | None = datum.get("handoff")
-        issuers = [(parse(t).issuer or "", t) for t in ([*texts, handoff] if handoff else texts)]
+        named = [t for t in texts if not t.startswith("body:")]  # an administration would unite all of its cases
+        issuers = [(parse(t).issuer or "", t) for t in ([*named, handoff] if handoff else named)]
         self.refs: tuple[tuple[bytes, str], ...] = tuple((keys.of(t), issuer) for issuer, t in issuers)
         """Other references: (key, issuing body or empty)."""
         self.handoff: bytes | None = self.refs[-1][0] if handoff else None
         self.digest: bytes = canonical.digest(schema, datum)
         """SHA-256 of the canonical form."""
-        named = f"{self.source}\0{self.subject}\0{self.id}".encode()
-        self.identity: bytes = blake2b(named, digest_size=16).digest()
+        who = f"{self.source}\0{self.subject}\0{self.id}".encode()
+        self.identity: bytes = blake2b(who, digest_size=16).digest()
         """Digest of (source, subject, id)."""
         self.key: bytes = blake2b(self.identity + self.digest, digest_size=16).digest()
         """Digest of identity and content: the fact among all facts."""

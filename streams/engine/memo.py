@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from schemas.codec import bus
 from streams.engine import claims, clocks
-from streams.engine.alerts import NEVER
+from streams.engine.alerts import NEVER, raises
 from streams.engine.book import Book
 from streams.engine.cases import Case
 from streams.engine.claims import Journey
@@ -40,9 +40,10 @@ def output(topic: str, value: bytes) -> Output:
 
 def next_due(runs: Runs) -> int:
     """First instant at which one of these clocks runs out, ms; 0 if one is known to have been overdue."""
-    if any(run.episodes for _, run in runs):
+    acting = [run for rule, run in runs if raises(rule, run)]
+    if any(run.episodes for run in acting):
         return 0
-    return min((run.due_at for _, run in runs if run.due_at is not None and run.stopped_on is None), default=NEVER)
+    return min((run.due_at for run in acting if run.due_at is not None and run.stopped_on is None), default=NEVER)
 
 
 class File:
@@ -143,7 +144,7 @@ class Memo:
 def case_clocks(case: Case, book: Book, explain: bool = False) -> Runs:
     """The time limits of one case, by its own procedure and the rules in force when it began."""
     calendar = book.calendar(case.body)
-    context = ClockContext(calendar, calendar.zone)
+    context = ClockContext(calendar, calendar.zone, case.first_received_on)
     types = {f.type for f in case.facts}
     found: Runs = []
     for rule in book.rules(case.procedure, case.started_on).case:
