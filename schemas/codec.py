@@ -87,7 +87,7 @@ class Codec:
         buffer.seek(start)
         try:
             datum = schemaless_reader(buffer, schema.parsed, None)
-        except Exception as error:  # fastavro raises what its C code meets: EOFError, IndexError, UnicodeDecodeError…
+        except Exception as error:  # noqa: BLE001 - fastavro raises what its C code meets: EOFError, UnicodeDecodeError…
             raise DecodeError(CodecFault.BROKEN_AVRO, type(error).__name__) from None
         if buffer.tell() != len(value):
             raise DecodeError(CodecFault.TRAILING_BYTES)

@@ -41,8 +41,8 @@ async def run(
     consumer.assign([TopicPartition(source, p) for p in starts])
     await consumer.start()
     producers: dict[int, AIOKafkaProducer] = {}
-    for p in starts:
-        consumer.seek(TopicPartition(source, p), starts[p])
+    for p, start in starts.items():
+        consumer.seek(TopicPartition(source, p), start)
         producers[p] = AIOKafkaProducer(
             bootstrap_servers=brokers, transactional_id=f"floor-{time.time_ns()}-{p}", retry_backoff_ms=5,
             max_batch_size=512 * 1024, compression_type="lz4",
