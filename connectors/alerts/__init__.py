@@ -1,0 +1,1 @@
+"""Alerts leave the bus: to an Alertmanager, which knows whom to wake."""
