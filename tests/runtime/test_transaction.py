@@ -13,6 +13,7 @@ from deploy.local_kafka import LocalKafka
 from streams.runtime.config import RuntimeConfig
 from streams.runtime.errors import TransactionFailed
 from streams.runtime.metrics import AbortReason
+from streams.runtime.offsets import Offsets
 from streams.runtime.processor import Send
 from streams.runtime.transaction import Transactions
 
@@ -27,6 +28,7 @@ class Bench:
         )  # fmt: skip
         self.input, self.state, self.out = (TopicPartition(f"{instance}.{n}", 0) for n in ("in", "state", "out"))
         self.open: list[Transactions] = []
+        self.offsets = Offsets(self.config)
 
     async def transactions(self) -> Transactions:
         found = Transactions(self.config, f"{self.config.instance}.id")
@@ -45,7 +47,7 @@ class Bench:
         await consumer.start()
         try:
             consumer.assign([tp])
-            end = (await consumer.end_offsets([tp]))[tp]
+            end = (await self.offsets.ends([tp]))[tp]  # of committed records the end may trail the commit
             found: list[Any] = []
             while await consumer.position(tp) < end:
                 for records in (await consumer.getmany(timeout_ms=50)).values():
@@ -72,6 +74,7 @@ async def bench(kafka: LocalKafka, create_topic: Any, instance: str) -> AsyncIte
     yield found
     for tx in found.open:
         await tx.close()
+    await found.offsets.close()
 
 
 async def test_all_of_it_and_where_the_state_ends(bench: Bench) -> None:
