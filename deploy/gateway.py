@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from connectors.alerts.alertmanager import AlertmanagerConfig, AlertSink
+from connectors.alerts.ledger import Ledger
 from connectors.gateway.access import Access
 from connectors.gateway.app import Gateway
 from connectors.gateway.asking import Asking
@@ -44,8 +46,21 @@ def assemble(settings: Settings, book: Book, brokers: str, *, sink: bool = True)
         inbox=Inbox(model, keys, book),
         pulse=Pulse(model),
         sink=filling,
+        tasks=alert_tasks(settings, book, model, database, filling),
     )
     return gateway, database
+
+
+def alert_tasks(
+    settings: Settings, book: Book, model: ReadModel, database: Database, filling: Sink | None
+) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
+    """What sends alerts to Alertmanager, if there is one."""
+    urls = tuple(url.strip().rstrip("/") for url in settings.alertmanager.split(",") if url.strip())
+    if not urls:
+        return ()
+    config = AlertmanagerConfig(urls=urls, instance=settings.instance)
+    ready = (lambda: True) if filling is None else filling.ready.is_set
+    return (AlertSink(model, Ledger(database), book, config, ready).run,)
 
 
 def run(settings: Settings, directory: Path | None, extra: Sequence[Path], sink: bool) -> None:

@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     """Port of a worker's probes and metrics; 0: a free one."""
     read_model: SecretStr | None = Field(None)
     """Address of the read model, `sqlite:///path` or `postgresql+psycopg://user:password@host/name`; else a file in `data_dir`."""
+    alertmanager: str = ""
+    """Addresses of the Alertmanagers of one cluster, with commas between; empty: alerts stay on the pages."""
     bodies_file: Path | None = None
     """File of bodies, their policies and hashed tokens, kept by `relais bodies`; else `bodies.json` in `data_dir`."""
     log_level: LogLevel = LogLevel.INFO

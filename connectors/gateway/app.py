@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -72,6 +72,8 @@ class Gateway:
     limits: Limits = field(default_factory=Limits)
     routes: tuple[BaseRoute, ...] = ()
     """Further routes: pages."""
+    tasks: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
+    """What else runs beside it until it stops: sinks of alerts."""
     tries: Limiter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -257,6 +259,7 @@ def application(gateway: Gateway) -> Starlette:
             tasks = [asyncio.create_task(_connect(gateway.bus))]
             if gateway.sink is not None:
                 tasks.append(asyncio.create_task(gateway.sink.run()))
+            tasks += [asyncio.create_task(run()) for run in gateway.tasks]
             stack.push_async_callback(gateway.bus.stop)
             stack.push_async_callback(gateway.pulse.stop)
             stack.push_async_callback(_end, tasks)
