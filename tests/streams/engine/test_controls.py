@@ -7,7 +7,7 @@ That a clock looks at one case alone (not at the journey) is in the shape of `Ca
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 
 import pytest
 import structlog
@@ -63,8 +63,8 @@ def test_nothing_taken_away_is_not_seen() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("name", CONTROLS)
 def test_a_rule_taken_away_is_seen_elsewhere_too(name: str) -> None:
-    seen = [seed for seed in range(20_000, 20_400) if breach(CONTROLS[name], seed)]
-    assert len(seen) >= 2
+    seen = (seed for seed in range(20_000, 20_600) if breach(CONTROLS[name], seed))
+    assert len(list(islice(seen, 2))) == 2
 
 
 def arrive(at: World, log: Log, value: bytes) -> None:
