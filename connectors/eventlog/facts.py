@@ -14,7 +14,7 @@ from datetime import date, datetime
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -30,6 +30,7 @@ _NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _EPOCH = date(1970, 1, 1).toordinal()
 _RECEIVED, _OPENED, _ACCEPTED, _STATED, _SENT = range(5)
 _FAR = 10**6
+T = TypeVar("T")
 
 
 class Stated(NamedTuple):
@@ -64,7 +65,7 @@ def iter_facts(path: Path, mapping: Mapping) -> Iterator[Stated]:
         yield from _Facts(trace, index, mapping).all()
 
 
-def arrange(facts: Iterable[Stated], *, shuffle: int | None = None, double: bool = False) -> list[Stated]:
+def arrange(facts: Iterable[T], *, shuffle: int | None = None, double: bool = False) -> list[T]:
     """The facts in another order: every one twice, and shuffled by a seed. What comes of them is the same."""
     arranged = [fact for fact in facts for _ in range(2 if double else 1)]
     if shuffle is not None:

@@ -146,6 +146,11 @@ class PartitionWorker:
         """Offsets between here and the end of the log."""
         return max(0, self.highwater - self.done_to)
 
+    @property
+    def timed(self) -> int | None:
+        """Established time (ms) up to which timers have run; None until they have since the last rebuild."""
+        return self._timed
+
     def resume(self) -> None:
         """Work goes on, after a rebuild."""
         self._ready = True

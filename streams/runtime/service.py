@@ -43,6 +43,8 @@ class PartitionStatus:
     offset: int
     lag: int
     progress: int | None
+    timed: int | None
+    """Established time (ms) up to which its timers have run; None until they have since it was taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,7 @@ class Runtime:
             holds_time=None if holding is None else f"{holding[0].topic}/{holding[0].partition}",
             holds_time_s=0.0 if holding is None else round(holding[1], 3),
             partitions=[
-                PartitionStatus(w.stage.name, tp.topic, tp.partition, w.ready, w.position, w.lag, w.progress)
+                PartitionStatus(w.stage.name, tp.topic, tp.partition, w.ready, w.position, w.lag, w.progress, w.timed)
                 for tp, w in sorted(self.ownership.workers.items())
             ],
             ending=None if self.ending is None else str(self.ending),
