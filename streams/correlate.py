@@ -12,13 +12,13 @@ import structlog
 
 from schemas.codec import Codec, CodecFault, DecodeError
 from schemas.codec import bus as bus_codec
-from schemas.references import Keys, Kind, ReferenceFormatError, partition_of
+from schemas.references import KEY_SIZE, Keys, Kind, ReferenceFormatError, partition_of
 from streams.engine import messages
 from streams.engine.alerts import NEVER
 from streams.engine.book import Book
 from streams.engine.entries import Entries
 from streams.engine.facts import Copy, Reader
-from streams.engine.messages import Carried, Message, Put
+from streams.engine.messages import UNREAD, Carried, Message, Put
 from streams.engine.publishing import Written, publish
 from streams.engine.root import DUE, ENTRY, Root, due_key
 from streams.engine.uniting import Uniting
@@ -141,19 +141,53 @@ class Correlate:
         bus_message = self._bus_message(value)
         if isinstance(bus_message, int):
             self._tick = max(self._tick, bus_message)
+        elif isinstance(bus_message, Put) and bus_message.is_unread:
+            self._take_unread(record, bus_message)
         elif bus_message is not None:
             self._uniting.apply(bus_message)
+        elif not self._forward(record.key, value, record):
+            self._take_fact(record, value, self._admission(record))
+
+    def _forward(self, key: bytes | None, value: bytes, record: Record) -> bool:
+        """Send an event on unread if its key names a case that is an alias: whoever holds the root reads it."""
+        if key is None or len(key) != KEY_SIZE or key[0] != Kind.CASE or not self._is_here(key):
+            return False
+        entry = self._entries.get(key)
+        if not isinstance(entry, bytes) or self._is_here(entry):
+            return False
+        stamp = self._admission(record)
+        self._send(Put(entry, stamp, (Carried(UNREAD, stamp, value),), frozenset((key,))))
+        return True
+
+    def _take_fact(self, record: Record, value: bytes, stamp: int, on_the_way: Put | None = None) -> None:
+        """Read an event and put it where its subject is, or where it was on its way to if that is the subject's journey."""
+        copy = self._reader.copy(value, stamp)
+        case = copy.fact.case
+        if case[0] != Kind.CASE:
+            self._refuse(record, Reason.INVALID, "only facts about a case belong here", "subject")
+            return
+        put = on_the_way or Put(case, stamp, ())
+        if case != put.at and case not in put.members:  # its key was not that of its subject
+            put = Put(case, stamp, ())
+        put = put._replace(copies=(Carried(copy.rank, stamp, value),))
+        if self._is_here(put.at):
+            self._uniting.apply(put, copy)
         else:
-            copy = self._reader.copy(value, self._admission(record))
-            fact = copy.fact
-            if fact.case[0] != Kind.CASE:
-                self._refuse(record, Reason.INVALID, "only facts about a case belong here", "subject")
-                return
-            put = Put(fact.case, copy.admitted, (Carried(copy.rank, copy.admitted, value),))
-            if self._is_here(fact.case):
-                self._uniting.apply(put, copy)
-            else:
+            self._send(put)
+
+    def _take_unread(self, record: Record, put: Put) -> None:
+        """A fact that was sent on unread: read it here, unless it has to go on."""
+        carried = put.copies[0]
+        while isinstance(entry := self._entries.get(put.at), bytes):
+            put = put._replace(at=entry, members=put.members | {put.at})
+            if not self._is_here(entry):
                 self._send(put)
+                return
+        original = record._replace(key=None, value=carried.value, headers=())
+        try:
+            self._take_fact(original, carried.value, carried.admitted, put)
+        except DecodeError as error:
+            self._refuse(original, of_fault(error.fault), str(error))
 
     def _bus_message(self, value: bytes) -> Message | int | None:
         """A message or a tick, if the value is one of the bus's own records."""

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from streams.engine.facts import Claim, Copy, Fact
-from streams.engine.order import effective, fold_order
+from streams.engine.order import effective, fold_order, follows
 from streams.engine.voices import Voices
 
 Pair = frozenset[bytes]
@@ -43,6 +43,7 @@ class Case:
         self.body: str = first.body
         self.text: str = first.subject
         self.count: int = len(ordered)
+        """Facts kept, those without effect too: a number that grows with every change."""
         self.conflicts: int = len(ordered) - len({f.identity for f in ordered})
         """Facts stated again under the same identity with another content."""
         self._unite(ordered)
@@ -67,13 +68,33 @@ class Case:
         self.acknowledgements: list[Fact] = []
         """Alerts that somebody took care of."""
         for fact in self.facts:
-            if fact.procedure and not self.procedure:
-                self.procedure = fact.procedure
-            if fact.handoff is not None:
-                self.statements.setdefault(fact.handoff, []).append(fact)
-            handler = _HANDLERS.get(fact.type)
-            if handler:
-                handler(self, fact)
+            self._hear(fact)
+
+    def _hear(self, fact: Fact) -> None:
+        if fact.procedure and not self.procedure:
+            self.procedure = fact.procedure
+        if fact.handoff is not None:
+            self.statements.setdefault(fact.handoff, []).append(fact)
+        handler = _HANDLERS.get(fact.type)
+        if handler:
+            handler(self, fact)
+
+    def extend(self, fact: Fact) -> bool:
+        """Take one more fact, if it surely comes after all others and changes the effect of none: the same as folding all again.
+
+        Returns False, having done nothing, if that is not sure.
+        """
+        facts = self.facts
+        if len(facts) != self.count or fact.type in _REACHING_BACK or not follows(facts[-1], fact):
+            return False
+        if any(f.identity == fact.identity for f in facts):
+            return False
+        facts.append(fact)
+        self.count += 1
+        if fact.refs or fact.to:
+            self._unite(facts)
+        self._hear(fact)
+        return True
 
     def _unite(self, ordered: list[Fact]) -> None:
         """What unites this case with others. Counts every kept fact, since union must never shrink; only cuts follow effect."""
@@ -107,6 +128,9 @@ class Case:
         """Whether nothing more is expected of this file."""
         return self.state in ENDED
 
+
+_REACHING_BACK = frozenset({"correction.retracted"})
+"""Types that change what an earlier fact does."""
 
 _LINKS = frozenset({"correction.linked", "correction.unlinked"})
 _Handler = Callable[[Case, Fact], None]

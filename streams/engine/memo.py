@@ -5,7 +5,7 @@ Everything here follows from facts and rules alone. A view with an empty memo gi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -49,26 +49,46 @@ def next_due(runs: Runs) -> int:
 class File:
     """One case with what follows from it alone."""
 
-    __slots__ = ("case", "due", "looked_at", "purge_at", "runs", "told", "written")
+    __slots__ = ("_by_rule", "_rules", "case", "count", "due", "purge_at", "runs", "told", "written")
 
     def __init__(self, case: Case, book: Book, before: File | None) -> None:
-        rules = book.rules(case.procedure, case.started_on)
-        types = book.clock_types(rules)
+        """`before`: the same case some facts ago; clocks that do not look at the facts since are not run again."""
         self.case = case
-        self.looked_at = (rules, tuple(f.key for f in case.facts if f.type in types))
-        """All that the clocks depend on."""
-        same = before is not None and before.looked_at == self.looked_at
-        self.runs: Runs = before.runs if same and before else case_clocks(case, book)
+        self.count = case.count
+        self._rules = book.rules(case.procedure, case.started_on)
+        grown = before is not None and before.case is case and before._rules is self._rules
+        since = frozenset(f.type for f in case.facts[before.count :]) if before is not None and grown else None
+        self._by_rule: ByRule = _run(case, book, self._rules.case, since, before._by_rule if before is not None else {})
+        self.runs: Runs = [(rule, run) for rule, run in self._by_rule.values() if run is not None]
         self.written: bytes = writer().case(case_record(case, self.runs))
         speaks = book.connected(case.body, case.procedure, case.started_on)
         self.due: int = 0 if case.conflicts else next_due(self.runs) if speaks else NEVER
         """Before this instant (ms) there is no alert about it."""
-        days = rules.journey.retention_days
+        days = self._rules.journey.retention_days
         self.purge_at: int = NEVER if days is None or not case.ended else (case.since + days + 1) * 86_400_000
         """Instant at which its facts are to be dropped, ms."""
         facts = tuple(f.key for f in case.facts if f.handoff is not None)
         self.told = (facts, case.procedure, case.started_on, case.visibility) if facts else None
         """All that handoffs depend on."""
+
+
+ByRule = dict[str, tuple[ClockRule, ClockRun | None]]
+
+
+def _run(case: Case, book: Book, rules: Iterable[ClockRule], since: frozenset[str] | None, before: ByRule) -> ByRule:
+    """Each clock of a case, by rule; `since`: types of the facts that are new, None if all are to be run."""
+    calendar = book.calendar(case.body)
+    context = ClockContext(calendar, calendar.zone, case.first_received_on)
+    types = None if since is not None else {f.type for f in case.facts}
+    found: ByRule = {}
+    for rule in rules:
+        if since is not None and rule.types.isdisjoint(since):
+            found[rule.id] = before[rule.id]
+        elif types is not None and rule.begins.isdisjoint(types):
+            found[rule.id] = (rule, None)
+        else:
+            found[rule.id] = (rule, clocks.run(rule, case.facts, context))
+    return found
 
 
 class Passages:
@@ -122,7 +142,7 @@ class Memo:
     def file(self, case: Case) -> File:
         """A case with what follows from it."""
         known = self._files.get(case.key)
-        if known is None or known.case is not case:
+        if known is None or known.case is not case or known.count != case.count:
             known = self._files[case.key] = File(case, self.book, known)
         return known
 
@@ -143,14 +163,10 @@ class Memo:
 
 def case_clocks(case: Case, book: Book, explain: bool = False) -> Runs:
     """The time limits of one case, by its own procedure and the rules in force when it began."""
+    rules = book.rules(case.procedure, case.started_on).case
+    if not explain:
+        return [(rule, run) for rule, run in _run(case, book, rules, None, {}).values() if run is not None]
     calendar = book.calendar(case.body)
     context = ClockContext(calendar, calendar.zone, case.first_received_on)
-    types = {f.type for f in case.facts}
-    found: Runs = []
-    for rule in book.rules(case.procedure, case.started_on).case:
-        if not explain and rule.begins.isdisjoint(types):
-            continue
-        run = clocks.run(rule, case.facts, context, explain)
-        if run is not None:
-            found.append((rule, run))
-    return found
+    runs = ((rule, clocks.run(rule, case.facts, context, explain=True)) for rule in rules)
+    return [(rule, run) for rule, run in runs if run is not None]

@@ -20,6 +20,10 @@ class Carried(NamedTuple):
     value: bytes
 
 
+UNREAD = -1
+"""In place of the rank of a copy that was sent on without being read."""
+
+
 class Shipment(NamedTuple):
     """Which part of which shipped root a PUT carries."""
 
@@ -40,6 +44,11 @@ class Put(NamedTuple):
     """The loser's head as stored, in part 0."""
     claims: tuple[Claim, ...] = ()
     """Claims that the loser holds."""
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether it carries one fact that nobody has read yet."""
+        return len(self.copies) == 1 and self.copies[0].rank == UNREAD
 
 
 class Link(NamedTuple):

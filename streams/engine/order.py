@@ -30,6 +30,15 @@ def fold_order(facts: Iterable[Fact]) -> list[Fact]:
     return sorted(facts, key=place)
 
 
+def follows(last: Fact, fact: Fact) -> bool:
+    """Whether `fact` surely comes after `last`, the last of a case in fold order, and so after all of them."""
+    if fact.date != last.date:
+        return fact.date > last.date
+    if last.sequence is None or fact.sequence is None:
+        return False
+    return fact.source == last.source and fact.sequence > last.sequence
+
+
 def _running_maxima(facts: list[Fact]) -> dict[bytes, tuple[int, int]]:
     """m of every fact that has a sequence."""
     chains: dict[tuple[int, str], list[Fact]] = {}

@@ -82,7 +82,9 @@ class Root:
         if known is not None and not copy < known:
             return Added.NOTHING
         kept[fact.key] = copy
-        self.folded.pop(fact.case, None)
+        folded = self.folded.get(fact.case)
+        if folded is not None and (known is not None or not folded.extend(fact)):
+            del self.folded[fact.case]
         if known is not None:
             return Added.COPY
         self.voices.hear(fact)

@@ -66,7 +66,8 @@ class Log:
         self.dirty, self.end = not first, None
 
     def append(self, value: bytes, headers: tuple[tuple[str, bytes], ...] = ()) -> None:
-        self.records.append(Record(len(self.records), self.world.clock(self.no), None, value, headers))
+        key = self.world.key_for(value) if self.world.keyed else None
+        self.records.append(Record(len(self.records), self.world.clock(self.no), key, value, headers))
 
     def step(self, n: int, crash: bool) -> None:
         batch = self.records[self.pos : self.pos + n]
@@ -125,6 +126,8 @@ class World:
     def __init__(self, arrivals: Iterable[Arrival], seed: int, book: Book, room: int | None = None) -> None:
         r = self.rnd = random.Random(seed)
         self.feed = sorted(arrivals, key=lambda a: a.day)
+        self.cases = sorted({READER.copy(a.value, 0).fact.case for a in self.feed})
+        self.keyed = bool(self.cases) and r.random() < 0.7
         self.last = max((a.day for a in self.feed), default=0) + 30
         self.book = book
         self.partitions = r.randint(1, 6)
@@ -168,6 +171,13 @@ class World:
         if self.plan.led:
             return log.tick
         return self.clock(log.no) if log.pos == len(log.records) else log.records[log.pos].timestamp
+
+    def key_for(self, value: bytes) -> bytes | None:
+        """Key of a record: that of its case, as the doors write it; now and then none, or that of another case."""
+        if bus().frame(value) is not None:
+            return None
+        key = READER.copy(value, 0).fact.case
+        return self.rnd.choice((key, key, key, None, self.rnd.choice(self.cases)))
 
     def home(self, value: bytes) -> Log:
         return self.logs[partition_of(READER.copy(value, 0).fact.case, self.partitions)]
