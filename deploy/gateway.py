@@ -16,6 +16,8 @@ from connectors.gateway.codes import Minter
 from connectors.gateway.door import Door
 from connectors.gateway.inbox import Inbox
 from connectors.gateway.pulse import Pulse
+from connectors.pages.routes import routes
+from connectors.pages.site import Site
 from connectors.status.database import Database
 from connectors.status.model import ReadModel
 from connectors.status.sink import Sink, SinkConfig
@@ -48,6 +50,18 @@ def assemble(settings: Settings, book: Book, brokers: str, *, sink: bool = True)
         sink=filling,
         tasks=alert_tasks(settings, book, model, database, filling),
     )
+    site = Site(
+        gateway=gateway,
+        model=model,
+        keys=keys,
+        events=events,
+        secret=secret,
+        agents_file=settings.agents_path,
+        bodies_file=settings.bodies_path,
+        workers=tuple(filter(None, settings.worker_addresses.split(","))),
+        secure_cookies=settings.secure_cookies,
+    )
+    gateway.routes = routes(site)
     return gateway, database
 
 

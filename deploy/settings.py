@@ -82,6 +82,12 @@ class Settings(BaseSettings):
     """Addresses of the Alertmanagers of one cluster, with commas between; empty: alerts stay on the pages."""
     bodies_file: Path | None = None
     """File of bodies, their policies and hashed tokens, kept by `relais bodies`; else `bodies.json` in `data_dir`."""
+    agents_file: Path | None = None
+    """File of people's accounts with hashed passwords, kept by `relais agents`; else `agents.json` in `data_dir`."""
+    worker_addresses: str = "http://127.0.0.1:8401"
+    """Addresses of the workers' probes, `http://host:port` with commas between; the operations page asks them."""
+    secure_cookies: bool = False
+    """Send the cookies of the pages by HTTPS alone; to be set wherever they are served by HTTPS."""
     log_level: LogLevel = LogLevel.INFO
     """From which severity on the log is written."""
 
@@ -160,6 +166,11 @@ class Settings(BaseSettings):
     def bodies_path(self) -> Path:
         """The file of bodies and tokens."""
         return self.bodies_file or self.data_dir / "bodies.json"
+
+    @property
+    def agents_path(self) -> Path:
+        """The file of people's accounts."""
+        return self.agents_file or self.data_dir / "agents.json"
 
     @property
     def _generated_key(self) -> Path:

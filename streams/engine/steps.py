@@ -45,15 +45,19 @@ def steps(journey: Journey, facts: Iterable[Fact], ended: bool) -> list[StepView
 
 
 def _view(step: Step, facts: list[Fact]) -> StepView:
+    """A potential step is done only once it has begun; one that is done begins again only in the file in which it began."""
     state = StepState.POSSIBLE if step.kind == "potential" else StepState.TO_COME
     since: int | None = None
+    begun_in: bytes | None = None
     for fact in facts:
-        if _says(fact, step.done_by) or (fact.type == "case.step-completed" and fact.data["step"] == step.id):
-            state, since = StepState.DONE, fact.date
-        elif state is not StepState.CURRENT and (
+        ended = fact.type == "case.step-completed" and fact.data["step"] == step.id
+        if ended or (_says(fact, step.done_by) and not (state is StepState.POSSIBLE and step.begun_by)):
+            if state is not StepState.DONE:
+                state, since = StepState.DONE, fact.date
+        elif (
             _says(fact, step.begun_by) or (fact.type == "case.step-started" and fact.data["step"] == step.id)
-        ):
-            state, since = StepState.CURRENT, fact.date
+        ) and not (state is StepState.CURRENT or (state is StepState.DONE and fact.case != begun_in)):
+            state, since, begun_in = StepState.CURRENT, fact.date, fact.case
     return StepView(step, state, since)
 
 

@@ -1,0 +1,127 @@
+"""The pages in a real browser: axe, the keyboard alone, no JavaScript, a narrow screen, a screen enlarged twice, paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.connectors.pages.browser import CHROMIUM, chromium, focused, served, tab_to, too_wide, violations
+from tests.connectors.pages.place import CCAS, Place
+
+pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="Chromium is not installed here")
+SIZES = {"narrow": (320, 640), "enlarged twice": (640, 400), "wide": (1280, 900)}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Return a territory that the tests of this file share."""
+    made = Place(tmp_path_factory.mktemp("pages"))
+    yield made
+    made.database.close()
+
+
+@pytest.fixture(scope="module")
+def code(place: Place) -> str:
+    """Return the secret code of a person."""
+    return place.apa()
+
+
+@pytest.fixture(scope="module")
+def url(place: Place, code: str) -> Iterator[str]:
+    """Return the address of the pages."""
+    assert code
+    with served(place.app) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return a browser."""
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def context(browser: Browser, place: Place) -> Iterator[BrowserContext]:
+    """Return a window without JavaScript, and all tries free again."""
+    place.site.tries._left.clear()
+    place.gateway.tries._left.clear()
+    made = browser.new_context(java_script_enabled=False)
+    yield made
+    made.close()
+
+
+def enter(page: Page, url: str, code: str, lang: str = "") -> None:
+    page.goto(f"{url}/suivi{lang}")
+    page.fill("#f-reference", f"{CCAS}/2027-0033")
+    page.fill("#f-code", code)
+    page.click("main button")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_person_sees_no_barrier(browser: Browser, url: str, code: str, scheme: str) -> None:
+    context = browser.new_context(color_scheme="dark" if scheme == "dark" else "light")
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.goto(f"{url}/suivi")
+    assert violations(page) == []
+    page.click("main button")
+    assert page.title().startswith("Erreur :")
+    assert violations(page) == []
+    enter(page, url, code, "" if scheme == "light" else "?lang=en")
+    page.click("summary")
+    assert violations(page) == []
+    assert [e for e in errors if "422" not in e] == []
+    context.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_person_reads_it_on_any_screen_without_javascript(
+    context: BrowserContext, url: str, code: str, size: str
+) -> None:
+    page = context.new_page()
+    width, height = SIZES[size]
+    page.set_viewport_size({"width": width, "height": height})
+    enter(page, url, code)
+    assert page.title() == "Le Département de l'Ain étudie votre demande"
+    assert page.locator("h1").inner_text() == page.title()
+    assert page.locator("[aria-current=step] h3").inner_text().startswith("Visite à domicile")
+    assert too_wide(page) == []
+    page.locator("summary").click()
+    assert page.get_by_text("2 mois à compter du").is_visible()
+    assert too_wide(page) == []
+    page.goto(f"{url}/suivi")
+    assert too_wide(page) == []
+
+
+def test_a_person_needs_the_keyboard_alone(context: BrowserContext, url: str, code: str) -> None:
+    page = context.new_page()
+    page.goto(f"{url}/suivi")
+    page.keyboard.press("Tab")
+    assert focused(page) == "Aller au contenu"
+    page.keyboard.press("Enter")
+    tab_to(page, "reference")
+    page.keyboard.type(f"{CCAS}/2027-0033")
+    tab_to(page, "code")
+    page.keyboard.type(code)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/suivi/demande")
+    tab_to(page, "Pourquoi cette date ?")
+    page.keyboard.press("Enter")
+    assert page.get_by_text("2 mois à compter du").is_visible()
+    tab_to(page, "Fermer mon suivi")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/suivi")
+
+
+def test_a_person_prints_the_status_alone(context: BrowserContext, url: str, code: str) -> None:
+    page = context.new_page()
+    enter(page, url, code)
+    page.emulate_media(media="print")
+    assert not page.locator("header nav").is_visible()
+    assert page.locator("h1").is_visible()
+    assert page.locator("ol.way").is_visible()
