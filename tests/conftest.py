@@ -8,6 +8,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.local_kafka import LocalKafka
+from tests.support.town import Town
 
 
 class CreateTopic(Protocol):
@@ -43,3 +44,11 @@ def create_topic(kafka: LocalKafka) -> CreateTopic:
         return name
 
     return create
+
+
+@pytest.fixture(scope="session")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """Return `relais up` in a folder of its own; whoever needs it to run calls `start`, which does nothing if it does."""
+    made = Town(tmp_path_factory.mktemp("town"))
+    yield made
+    made.stop()
