@@ -36,7 +36,6 @@ class Book:
         self._rules: dict[tuple[str, int], JourneyRules] = {}
         self._compiled: dict[bytes, JourneyRules] = {}
         self._calendar: dict[str, Calendar] = {}
-        self._types: dict[bytes, frozenset[str]] = {}
         parts = [j.digest for j in definitions] + [directory.digest, crowd.to_bytes(8, "big")]
         self.digest: bytes = blake2b(b"".join(sorted(parts)), digest_size=8).digest()
         """8 bytes that change whenever a rule, a body or a convention does."""
@@ -52,14 +51,6 @@ class Book:
             if len(self._rules) > 100_000:
                 self._rules.clear()
             self._rules[(procedure, day)] = found
-        return found
-
-    def clock_types(self, rules: JourneyRules) -> frozenset[str]:
-        """Types of facts that any clock of a case looks at."""
-        found = self._types.get(rules.journey.digest)
-        if found is None:
-            found = frozenset().union(*(rule.types for rule in rules.case))
-            self._types[rules.journey.digest] = found
         return found
 
     def body(self, body: str) -> Body | None:

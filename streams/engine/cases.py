@@ -65,6 +65,8 @@ class Case:
         self.steps: dict[str, dict[str, Any]] = {}
         self.statements: dict[bytes, list[Fact]] = {}
         """What this case says of each handoff, in fold order."""
+        self.told: tuple[bytes, ...] = ()
+        """Keys of the facts in `statements`."""
         self.acknowledgements: list[Fact] = []
         """Alerts that somebody took care of."""
         for fact in self.facts:
@@ -75,6 +77,7 @@ class Case:
             self.procedure = fact.procedure
         if fact.handoff is not None:
             self.statements.setdefault(fact.handoff, []).append(fact)
+            self.told += (fact.key,)
         handler = _HANDLERS.get(fact.type)
         if handler:
             handler(self, fact)

@@ -56,9 +56,15 @@ class File:
         self.case = case
         self.count = case.count
         self._rules = book.rules(case.procedure, case.started_on)
-        grown = before is not None and before.case is case and before._rules is self._rules
-        since = frozenset(f.type for f in case.facts[before.count :]) if before is not None and grown else None
-        self._by_rule: ByRule = _run(case, book, self._rules.case, since, before._by_rule if before is not None else {})
+        calendar = book.calendar(case.body)
+        context = ClockContext(calendar, calendar.zone, case.first_received_on)
+        if before is not None and before.case is case and before._rules is self._rules:
+            self._by_rule: ByRule = dict(before._by_rule)
+            for type_ in {f.type for f in case.facts[before.count :]}:
+                for rule in self._rules.concerned.get(type_, ()):
+                    self._by_rule[rule.id] = (rule, clocks.run(rule, case.facts, context))
+        else:
+            self._by_rule = _run_all(case, self._rules.case, context)
         self.runs: Runs = [(rule, run) for rule, run in self._by_rule.values() if run is not None]
         self.written: bytes = writer().case(case_record(case, self.runs))
         speaks = book.connected(case.body, case.procedure, case.started_on)
@@ -67,52 +73,60 @@ class File:
         days = self._rules.journey.retention_days
         self.purge_at: int = NEVER if days is None or not case.ended else (case.since + days + 1) * 86_400_000
         """Instant at which its facts are to be dropped, ms."""
-        facts = tuple(f.key for f in case.facts if f.handoff is not None)
-        self.told = (facts, case.procedure, case.started_on, case.visibility) if facts else None
+        self.told = (case.told, case.procedure, case.started_on, case.visibility) if case.told else None
         """All that handoffs depend on."""
 
 
 ByRule = dict[str, tuple[ClockRule, ClockRun | None]]
 
 
-def _run(case: Case, book: Book, rules: Iterable[ClockRule], since: frozenset[str] | None, before: ByRule) -> ByRule:
-    """Each clock of a case, by rule; `since`: types of the facts that are new, None if all are to be run."""
-    calendar = book.calendar(case.body)
-    context = ClockContext(calendar, calendar.zone, case.first_received_on)
-    types = None if since is not None else {f.type for f in case.facts}
-    found: ByRule = {}
-    for rule in rules:
-        if since is not None and rule.types.isdisjoint(since):
-            found[rule.id] = before[rule.id]
-        elif types is not None and rule.begins.isdisjoint(types):
-            found[rule.id] = (rule, None)
-        else:
-            found[rule.id] = (rule, clocks.run(rule, case.facts, context))
-    return found
+def _run_all(case: Case, rules: Iterable[ClockRule], context: ClockContext) -> ByRule:
+    """Each clock of a case, by rule; None for one that nothing starts."""
+    types = {f.type for f in case.facts}
+    return {
+        rule.id: (rule, None if rule.begins.isdisjoint(types) else clocks.run(rule, case.facts, context))
+        for rule in rules
+    }
+
+
+class Passage:
+    """One handoff as it is written."""
+
+    __slots__ = ("due", "handoff", "loops", "output", "written")
+
+    def __init__(self, handoff: Handoff, loops: int) -> None:
+        self.handoff = handoff
+        self.loops = loops
+        self.written: bytes = writer().passage(handoff.passage())
+        self.output = output("handoffs", bus().encode("handoff", handoff.record(loops)))
+        self.due: int = next_due(handoff.runs) if handoff.connected else NEVER
 
 
 class Passages:
     """The handoffs of one journey with what follows from them alone."""
 
-    __slots__ = ("due", "handoffs", "outputs", "told", "written")
+    __slots__ = ("_by_key", "due", "handoffs", "outputs", "told", "written")
 
     def __init__(self, files: list[File], book: Book, before: Passages | None) -> None:
         self.told = [f.told for f in files]
-        known = {h.key: h for h in before.handoffs} if before else {}
+        known = before._by_key if before else {}
         self.handoffs: list[Handoff] = []
         for said in stated(f.case for f in files):
             old = known.get(said.key)
-            self.handoffs.append(old if old and old.signature == said.signature else Handoff(said, book))
-        self.written: list[bytes] = [writer().passage(h.passage()) for h in self.handoffs]
+            same = old is not None and old.handoff.signature == said.signature
+            self.handoffs.append(old.handoff if same and old else Handoff(said, book))
         circles = laps(self.handoffs)
-        self.due: int = (
-            min((next_due(h.runs) for h in self.handoffs if h.connected), default=NEVER) if not circles else 0
-        )
-        """Before this instant (ms) there is no alert about them."""
-        self.outputs: dict[bytes, Output] = {}
+        self._by_key: dict[bytes, Passage] = {}
         for handoff in self.handoffs:
             loops = sum(1 for day, h in circles if h.to == handoff.to and day <= handoff.sent.date)
-            self.outputs[handoff.key] = output("handoffs", bus().encode("handoff", handoff.record(loops)))
+            old = known.get(handoff.key)
+            same = old is not None and old.handoff is handoff and old.loops == loops
+            self._by_key[handoff.key] = old if same and old else Passage(handoff, loops)
+        passages = self._by_key.values()
+        self.written: list[bytes] = [p.written for p in passages]
+        self.outputs: dict[bytes, Output] = {key: p.output for key, p in self._by_key.items()}
+        self.due: int = 0 if circles else min((p.due for p in passages), default=NEVER)
+        """Before this instant (ms) there is no alert about them."""
 
 
 class Memo:
@@ -163,10 +177,8 @@ class Memo:
 
 def case_clocks(case: Case, book: Book, explain: bool = False) -> Runs:
     """The time limits of one case, by its own procedure and the rules in force when it began."""
-    rules = book.rules(case.procedure, case.started_on).case
-    if not explain:
-        return [(rule, run) for rule, run in _run(case, book, rules, None, {}).values() if run is not None]
     calendar = book.calendar(case.body)
     context = ClockContext(calendar, calendar.zone, case.first_received_on)
-    runs = ((rule, clocks.run(rule, case.facts, context, explain=True)) for rule in rules)
+    rules = book.rules(case.procedure, case.started_on).case
+    runs = ((rule, clocks.run(rule, case.facts, context, explain)) for rule in rules)
     return [(rule, run) for rule, run in runs if run is not None]

@@ -194,6 +194,8 @@ class JourneyRules(NamedTuple):
     case: tuple[ClockRule, ...]
     handoffs: Mapping[str, tuple[ClockRule, ...]]
     """By id of the sort of handoff."""
+    concerned: Mapping[str, tuple[ClockRule, ...]]
+    """Clocks of a case that a type of fact may move."""
 
     def of_handoff(self, handoff: Handoff) -> tuple[ClockRule, ...]:
         """The clocks of one sort of handoff."""
@@ -204,13 +206,16 @@ def compile_journey(journey: Journey) -> JourneyRules:
     """Compile every clock of a definition once; keep the result by `journey.digest`."""
     promises = [clock for step in journey.steps if (clock := step.promise_clock()) is not None]
     named = {clock.id: ClockRule(clock) for clock in (*journey.clocks, *promises)}
+    of_case = tuple(rule for rule in named.values() if rule.scope == "case")
+    types = {type_ for rule in of_case for type_ in rule.types}
     return JourneyRules(
         journey,
-        tuple(rule for rule in named.values() if rule.scope == "case"),
+        of_case,
         {
             handoff.id: (*map(ClockRule, handoff.limit_clocks()), *(named[clock] for clock in handoff.clocks))
             for handoff in journey.handoffs
         },
+        {type_: tuple(rule for rule in of_case if type_ in rule.types) for type_ in sorted(types)},
     )
 
 
