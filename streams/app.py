@@ -35,7 +35,13 @@ def build(config: RuntimeConfig, plan: Plan, book: Book, speakers: Iterable[str]
         )
     ]
     stages += [
-        Stage(name="admit", topics=(plan.topic(f"case-events.{b}"),), changelog=None, factory=partial(admit, b))
+        Stage(
+            name="admit",
+            topics=(plan.topic(f"case-events.{b}"),),
+            changelog=None,
+            factory=partial(admit, b),
+            label=f"admit.{b}",
+        )
         for b in sorted(speakers)
     ]
     app = faust.App(config.group, **faust_settings(config))

@@ -126,11 +126,22 @@ class Case:
         if state is not self.state:
             self.state, self.since = state, fact.date
 
+    def step(self, fact: Fact) -> dict[str, Any]:
+        """The step that a fact is about, with the narrowest visibility that was said of it."""
+        id_: str = fact.data["step"]
+        step = self.steps.setdefault(id_, {"step": id_, "visibility": "everyone"})
+        if fact.visibility is not None and _WIDTH[fact.visibility] < _WIDTH[step["visibility"]]:
+            step["visibility"] = fact.visibility
+        return step
+
     @property
     def ended(self) -> bool:
         """Whether nothing more is expected of this file."""
         return self.state in ENDED
 
+
+_WIDTH = {"owner": 0, "person": 1, "bodies": 2, "everyone": 3}
+"""How many see an element, from few to many."""
 
 _REACHING_BACK = frozenset({"correction.retracted"})
 """Types that change what an earlier fact does."""
@@ -225,14 +236,12 @@ def _reopened(case: Case, fact: Fact) -> None:
 
 @_on("case.step-started")
 def _step_started(case: Case, fact: Fact) -> None:
-    step = fact.data["step"]
-    case.steps.setdefault(step, {"step": step, "started_on": fact.date, "completed_on": None})
+    case.step(fact).setdefault("started_on", fact.date)
 
 
 @_on("case.step-completed")
 def _step_completed(case: Case, fact: Fact) -> None:
-    step = fact.data["step"]
-    case.steps.setdefault(step, {"step": step, "started_on": None, "completed_on": None})["completed_on"] = fact.date
+    case.step(fact)["completed_on"] = fact.date
 
 
 @_on("alert.acknowledged")

@@ -24,10 +24,14 @@ def case_record(case: Case, runs: Iterable[tuple[ClockRule, ClockRun]]) -> dict[
         "case": case.text, "body": case.body, "procedure": case.procedure or None, "place": case.place,
         "visibility": case.visibility, "state": case.state.value, "opened_on": case.opened_on, "since": case.since,
         "outcome": case.outcome, "decided_on": case.decided_on, "notified_on": case.notified_on, "asked": case.asked,
-        "asked_until": case.asked_until, "steps": list(case.steps.values()), "access_code": case.access_code,
+        "asked_until": case.asked_until, "steps": [_step(s) for s in case.steps.values()], "access_code": case.access_code,
         "conflicts": case.conflicts,
         "clocks": [{"rule": rule.id, "state": run.state.value, "due_on": run.due_on} for rule, run in runs],
     }  # fmt: skip
+
+
+def _step(step: dict[str, Any]) -> dict[str, Any]:
+    return {**step, "started_on": step.get("started_on"), "completed_on": step.get("completed_on")}
 
 
 def door(cases: Iterable[Case]) -> Case:

@@ -251,7 +251,9 @@ def _case(case: Datum, viewer: Viewer, hidden: _Hidden) -> CaseView | None:
         notified_on=case["notified_on"],
         asked=tuple(case["asked"]),
         asked_until=case["asked_until"],
-        steps=tuple(s for s in case["steps"] if own or s["step"] not in hidden.steps),
+        steps=tuple(
+            s for s in case["steps"] if own or (s["step"] not in hidden.steps and s["visibility"] in _TO_PERSON)
+        ),
         clocks=tuple(case["clocks"]),
         conflicts=0 if isinstance(viewer, Person) else case["conflicts"],
     )

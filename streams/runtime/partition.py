@@ -304,8 +304,9 @@ class PartitionWorker:
             self._timed = at
         elif effects.state or effects.sends:
             await self._commit(effects, self.position)
-        else:
-            self._write(effects, None)  # only the index moves: nothing that Kafka needs to know
+        elif self.next_offset is not None:
+            # Only the index moves: nothing that Kafka needs to know. A store without an offset has to stay empty, however.
+            self._write(effects, None)
 
     def _call(self, work: Callable[[Processor], Effects | None]) -> Effects | None:
         assert self.processor is not None

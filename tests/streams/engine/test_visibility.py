@@ -130,10 +130,25 @@ def test_what_a_definition_hides_from_a_role_is_hidden_with_the_body_it_leads_to
     assert ("ain", True) in bodies(project(row, BodyViewer("gba"), BOOK))
     assert ("ccas", True) in bodies(project(row, BodyViewer("ain"), BOOK))
     assert len(bodies(project(row, Person(), BOOK))) == 4
-    steps = [{"step": s, "started_on": 1, "completed_on": None} for s in ("inner", "health")]
+    steps = [{"step": s, "started_on": 1, "completed_on": None, "visibility": "everyone"} for s in ("inner", "health")]
     shown = project(status([case("ain", procedure="naissance", steps=steps)], []), Person(), BOOK)
     assert shown is not None
     assert [s["step"] for s in shown.cases[0].steps] == ["health"]
+
+
+def test_a_step_may_be_narrower_than_its_case() -> None:
+    steps = [
+        {"step": name, "started_on": 1, "completed_on": None, "visibility": name}
+        for name in ("everyone", "person", "bodies", "owner")
+    ]
+    row = status([case("ain", steps=steps)], [])
+    for viewer, seen in (
+        (Person(), ["everyone", "person"]),
+        (BodyViewer("ain"), ["everyone", "person", "bodies", "owner"]),
+    ):
+        shown = project(row, viewer, BOOK)
+        assert shown is not None
+        assert [s["step"] for s in shown.cases[0].steps] == seen
 
 
 def test_handoffs_and_alerts_are_for_their_parties() -> None:
