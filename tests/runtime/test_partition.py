@@ -53,6 +53,7 @@ class Echo:
     def __init__(self) -> None:
         self.asked: list[Any] = []
         self.due = 2
+        self.index_only = False
 
     def process(self, records: list[Record]) -> Effects:
         self.asked.append([r.offset for r in records])
@@ -63,6 +64,8 @@ class Echo:
     def timers(self, established: int, limit: int) -> Effects | None:
         self.asked.append(established)
         self.due -= 1
+        if self.index_only:
+            return Effects(local=[(b"i", b"")]) if self.due > 0 else None
         return Effects(state=[(b"timed", b"")]) if self.due > 0 else None
 
     def derive(self, key: bytes, value: bytes | None) -> list[Change]:
@@ -178,6 +181,21 @@ async def test_timers_come_before_the_first_record_and_repeat_the_offset(bench: 
     await bench.until(lambda: bench.echo.asked.count(50) == 2)
     assert bench.echo.asked[:2] == [50, [0]]
     assert [offset for offset, _, _ in bench.ledger.done] == [0, 1]
+
+
+async def test_a_store_stays_empty_until_there_is_an_offset(bench: Bench) -> None:
+    bench.echo.index_only = True
+    bench.worker.establish(50)
+    await bench.until(lambda: bench.worker.timed == 50)
+    assert list(bench.store.items()) == [], "a restart would take it for state whose offset is lost"
+    bench.give(None, 1, 0)
+    await bench.until(lambda: bench.worker.done_to == 1)
+    bench.store.write([(b"i", None)], 1)
+    bench.echo.due = 2
+    bench.worker.establish(60)
+    await bench.until(lambda: bench.worker.timed == 60)
+    assert bench.store.get_many([b"i"]) == [b""]
+    assert len(bench.ledger.done) == 1
 
 
 async def test_requests_have_a_transaction_of_their_own(bench: Bench) -> None:
