@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError
 
 from deploy import topics
 from deploy.errors import DeployError, Exit
 from deploy.local_kafka import LocalKafka
+from deploy.reading import UnreachableError
 from deploy.replay import fleet, outputs
 from deploy.replay.fleet import Worker
 from deploy.replay.story import DAY_MS, Story
@@ -119,8 +121,8 @@ async def _instance(settings: Settings, brokers: str, keep: bool) -> AsyncIterat
     """The topics of the instance, made now and deleted at the end unless they are to be kept."""
     names = [t.name for t in topics.declared(settings.instance, settings.partitions, settings.output_partitions)]
     admin = AIOKafkaAdminClient(bootstrap_servers=brokers)
-    await admin.start()
     try:
+        await admin.start()
         if set(names) & set(await admin.list_topics()):
             raise TakenError(f"the instance {settings.instance} exists already: choose another name")
         await topics.ensure_instance(settings, brokers)
@@ -129,6 +131,8 @@ async def _instance(settings: Settings, brokers: str, keep: bool) -> AsyncIterat
         finally:
             if not keep:
                 await admin.delete_topics(names)
+    except KafkaConnectionError:
+        raise UnreachableError(f"no broker answers at {brokers}") from None
     finally:
         await admin.close()
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-
+from deploy.reading import records
 from schemas import codec
 from streams.engine.root import FACT
 
 OUTPUTS = ("statuses", "handoffs", "alerts")
-POLL_MS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,34 +22,6 @@ class Held:
     """(type, datum) of the facts that journeys hold."""
     refused: int
     """Dead letters."""
-
-
-async def records(brokers: str, *topics: str) -> AsyncIterator[ConsumerRecord[bytes | None, bytes | None]]:
-    """Every committed record of some topics from the beginning to the end that they have now."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=brokers,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
-    await consumer.start()
-    try:
-        await consumer._client.set_topics(topics)  # an assignment alone asks for no metadata
-        parts = [TopicPartition(t, p) for t in topics for p in sorted(consumer.partitions_for_topic(t) or ())]
-        consumer.assign(parts)
-        begins, ends = await consumer.beginning_offsets(parts), await consumer.end_offsets(parts)
-        for tp in parts:
-            consumer.seek(tp, begins[tp])
-        left = {tp for tp in parts if ends[tp] > begins[tp]}
-        while left:
-            for found in (await consumer.getmany(timeout_ms=POLL_MS)).values():
-                for record in found:
-                    yield record
-            left = {tp for tp in left if await consumer.position(tp) < ends[tp]}
-            if idle := [tp for tp in consumer.assignment() if tp not in left]:
-                consumer.pause(*idle)
-    finally:
-        await consumer.stop()
 
 
 async def read(brokers: str, instance: str) -> Held:
