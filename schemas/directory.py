@@ -110,7 +110,7 @@ class Convention(_Model):
     body: BodyId
     """The body whose claims it confirms."""
     owner: str
-    """Issuer of the references claimed, or the system of an external id."""
+    """Issuer of the references claimed; for external ids the system and a colon, such as `hubee:`."""
     procedure: str
     """A procedure, or `*`."""
     since: date

@@ -26,7 +26,7 @@ class Claim(NamedTuple):
 
     ref: bytes
     issuer: str
-    """Body that issued the reference; empty for an external id."""
+    """Body that issued the reference; of an external id its system and a colon (`hubee:`)."""
     case: bytes
     body: str
     from_body: str
@@ -88,9 +88,9 @@ class Fact:
         texts: list[str] = header["references"]
         handoff: str | None = datum.get("handoff")
         named = [t for t in texts if not t.startswith("body:")]  # an administration would unite all of its cases
-        issuers = [(parse(t).issuer or "", t) for t in ([*named, handoff] if handoff else named)]
+        issuers = [(_owner(t), t) for t in ([*named, handoff] if handoff else named)]
         self.refs: tuple[tuple[bytes, str], ...] = tuple((keys.of(t), issuer) for issuer, t in issuers)
-        """Other references: (key, issuing body or empty)."""
+        """Other references: (key, owner as in `Claim.issuer`)."""
         self.handoff: bytes | None = self.refs[-1][0] if handoff else None
         self.digest: bytes = canonical.digest(schema, datum)
         """SHA-256 of the canonical form."""
@@ -119,6 +119,12 @@ class Fact:
             for k, issuer in self.refs
             if issuer != body
         }
+
+
+def _owner(text: str) -> str:
+    """The body that issued a reference; of an external id its system and a colon, which is no body's id."""
+    reference = parse(text)
+    return reference.issuer or text.split(":", 2)[1] + ":"
 
 
 def _moment(occurred_at: str | None) -> int:

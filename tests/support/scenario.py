@@ -15,17 +15,21 @@ from tests.support.world import Arrival
 BODIES = ("alpha", "bravo", "charlie", "delta")
 STRANGER = "xray"
 PROCEDURE = "test.simple"
-CONVENTIONS = (Convention(body="delta", owner="echo", procedure="*", since=date(1970, 1, 1)),)
-"""delta may join references of echo, which is not connected."""
+CONVENTIONS = (
+    Convention(body="delta", owner="echo", procedure="*", since=date(1970, 1, 1)),
+    Convention(body="charlie", owner="hubee:", procedure="*", since=date(1970, 1, 1)),
+)
+"""delta may join references of echo, which is not connected; charlie the numbers of a system that speaks for no body."""
 
 
 class Scenario:
     """Makes the facts of one scenario; every choice comes from the seed."""
 
-    def __init__(self, seed: int, ends: bool = False) -> None:
-        """`ends`: cases close, so that retention purges them."""
+    def __init__(self, seed: int, ends: bool = False, apart: int = 0) -> None:
+        """`ends`: cases close, so that retention purges them. `apart`: scenarios with different numbers share no reference."""
         self.rnd = random.Random(seed)
         self.ends = ends
+        self.base = apart * 1000
         self.said: list[tuple[int, str, dict[str, Any]]] = []
         self.n: Counter[str] = Counter()
         self.cases: list[str] = []
@@ -57,7 +61,7 @@ class Scenario:
 
     def _new(self, body: str) -> str:
         self.n["case"] += 1
-        self.cases.append(case(body, self.n["case"] + 100))
+        self.cases.append(case(body, self.base + self.n["case"] + 100))
         return self.cases[-1]
 
     def _chain(self) -> None:
@@ -65,7 +69,7 @@ class Scenario:
         day, body = r.randint(0, 25), r.choice(BODIES)
         at = self._new(body)
         self.n["journey"] += 1
-        jid = journey(body, self.n["journey"]) if r.random() < 0.5 else None
+        jid = journey(body, self.base + self.n["journey"]) if r.random() < 0.5 else None
         style = r.choice(("handoff", "parent", "journey", "mixed"))
         self.say("case.opened", at, day, refs=(jid,) if jid else ())
         for _ in range(r.randint(0, 3)):
@@ -88,7 +92,7 @@ class Scenario:
         to = r.choice(BODIES)
         body = at.removeprefix("case:").split("/")[0]
         self.n["handoff"] += 1
-        h = handoff(body, self.n["handoff"])
+        h = handoff(body, self.base + self.n["handoff"])
         self.handoffs.append(h)
         if r.random() < 0.9:
             mine = jid is not None and jid.startswith(f"journey:{body}:") and r.random() < 0.3
@@ -135,13 +139,13 @@ class Scenario:
         r = self.rnd
         for _ in range(r.randint(1, 3)):
             named = r.sample(self.cases + self.handoffs, min(len(self.cases + self.handoffs), 3))
-            mine = case(STRANGER, r.randint(1, 2) + 900)
+            mine = case(STRANGER, self.base + r.randint(1, 2) + 900)
             kind = r.choice(
                 ("handoff.received", "handoff.accepted", "case.opened", "correction.linked", "handoff.sent")
             )
             extra: dict[str, Any] = {}
             if kind.startswith("handoff."):
-                extra["handoff"] = r.choice(self.handoffs or [handoff("alpha", 999)])
+                extra["handoff"] = r.choice(self.handoffs or [handoff("alpha", self.base + 999)])
             if kind == "handoff.sent":
                 extra["to"] = r.choice(BODIES)
             self.say(kind, mine, r.randint(0, 50), refs=tuple(named), **extra)
@@ -150,7 +154,7 @@ class Scenario:
         """A body names another case of its own that never speaks, then perhaps takes it back."""
         r = self.rnd
         c = r.choice(self.cases)
-        ghost = case(c.removeprefix("case:").split("/")[0], f"ghost-{r.randint(0, 9)}")
+        ghost = case(c.removeprefix("case:").split("/")[0], f"ghost-{self.base + r.randint(0, 9)}")
         self.say("case.step-started", c, r.randint(0, 40), refs=(ghost,))
         if r.random() < 0.6:
             self.say("correction.unlinked", c, r.randint(40, 60), refs=(ghost,))
@@ -158,22 +162,22 @@ class Scenario:
     def _by_convention(self) -> None:
         """echo is not connected: a convention lets cases of delta join its number."""
         r = self.rnd
-        silent = case("echo", 500)
+        silent = case("echo", self.base + 500)
         for _ in range(r.randint(1, 3)):
             body = r.choice(("delta", "delta", "alpha"))
-            self.say("case.opened", case(body, f"c{r.randint(1, 4)}0"), r.randint(0, 20), refs=(silent,))
+            self.say("case.opened", case(body, f"c{self.base + r.randint(1, 4)}0"), r.randint(0, 20), refs=(silent,))
 
     def _external(self) -> None:
         """Two bodies meet at an id that neither issued; only who was named as addressee gets in."""
         r = self.rnd
-        ext = f"external:hubee:{r.randint(100, 104)}"
+        ext = f"external:hubee:{self.base + r.randint(100, 104)}"
         p, q = r.sample(BODIES, 2)
         self.n["handoff"] += 1
-        h = handoff(p, self.n["handoff"])
+        h = handoff(p, self.base + self.n["handoff"])
         self.say("handoff.sent", self._new(p), r.randint(0, 20), handoff=h, to=q, refs=(ext,))
         self.say("case.opened", self._new(q), r.randint(0, 20), refs=(ext,), from_body=r.choice((p, p, STRANGER)))
         if r.random() < 0.3:
-            self.say("case.opened", case(STRANGER, 950), r.randint(0, 20), refs=(ext,), from_body=p)
+            self.say("case.opened", case(STRANGER, self.base + 950), r.randint(0, 20), refs=(ext,), from_body=p)
 
     def arrivals(self) -> list[Arrival]:
         """Every fact once or more, by one door or another, late or not, in any order."""
