@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     """Key of the hash of references, 32 to 128 hexadecimal digits; without it and its file: generated in `data_dir`."""
     reference_key_file: Path | None = None
     """File that holds the key of references, for secrets that are mounted."""
+    schema_ids_file: Path | None = None
+    """JSON file of a schema registry's ids (`{"17": "case.opened.1"}`), to read the Confluent framing too."""
     session_timeout_ms: int = Field(10_000, ge=1_000, le=300_000)
     """Silence after which the group gives up a worker, in ms; bounds how long a crash stops its partitions."""
     heartbeat_ms: int = Field(1_000, ge=100, le=60_000)

@@ -14,7 +14,7 @@ import structlog
 
 from deploy import rules
 from deploy.errors import DeployError
-from schemas import codec, definitions, yamltext
+from schemas import catalog, codec, definitions, registry, yamltext
 from schemas.references import Keys
 from streams.correlate import Plan
 from streams.runtime.config import RuntimeConfig
@@ -74,8 +74,18 @@ def plan(settings: Settings) -> Plan:
         led=settings.clock == "led",
         room=max(100, settings.cache_mb * 1_048_576 // FACT_BYTES // settings.partitions),
         keys=Keys(settings.reference_secret()),
-        events=codec.events(),
+        events=events_codec(settings),
     )
+
+
+def events_codec(settings: Settings) -> codec.Codec:
+    """The codec of events; with a registry's ids if a file names them."""
+    if settings.schema_ids_file is None:
+        return codec.events()
+    try:
+        return codec.Codec(catalog.events(), registry.load(settings.schema_ids_file))
+    except registry.UnsoundIdsError as error:
+        raise DeployError(f"schema_ids_file: {error}") from None
 
 
 def extra_definitions(paths: Sequence[Path]) -> list[definitions.Journey]:
