@@ -121,6 +121,11 @@ class Codec:
         return known, _CONFLUENT_BODY
 
 
+def reframed(schema: Schema, value: bytes) -> bytes:
+    """A value that was read by `schema`, in single-object encoding whatever its framing was."""
+    return value if value[:2] == MARKER else MARKER + schema.fingerprint + value[_CONFLUENT_BODY:]
+
+
 @cache
 def events() -> Codec:
     """The codec of events, without a registry."""

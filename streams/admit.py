@@ -1,7 +1,7 @@
 """Admission of the topics to which bodies write without the gateway: who speaks, is it sound; then on to `case-events`.
 
-The topic says who speaks: only the body whose name it bears may write to it. What is sound is forwarded byte for byte with the
-instant of its admission; anything else becomes a dead letter and the partition goes on. Being at-least-once is enough here,
+The topic says who speaks: only the body whose name it bears may write to it. What is sound is forwarded as it came (a registry's
+framing is replaced by our own, which needs none) with the instant of its admission; anything else becomes a dead letter and the partition goes on. Being at-least-once is enough here,
 since correlate knows a fact that it has.
 """
 
@@ -13,7 +13,7 @@ import structlog
 
 from schemas.catalog import Schema
 from schemas.checks import MAX_BYTES, problems
-from schemas.codec import Codec, DecodeError
+from schemas.codec import Codec, DecodeError, reframed
 from schemas.codec import bus as bus_codec
 from schemas.problems import Problem, ProblemCode
 from streams.correlate import ADMITTED, Plan
@@ -106,7 +106,7 @@ class Admit:
         if at.topic == CASE_EVENTS and (self._tick >= 0 or not self._plan.led):
             headers.append((ADMITTED, stamp.to_bytes(8, "big")))
             effects.least = stamp if effects.least is None else min(effects.least, stamp)
-        effects.sends.append(Send(self._plan.topic(at.topic), at.partition, at.key, value, headers))
+        effects.sends.append(Send(self._plan.topic(at.topic), at.partition, at.key, reframed(schema, value), headers))
 
     def _take_tick(self, value: bytes) -> None:
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from schemas import catalog, registry
-from schemas.codec import Codec, CodecFault, DecodeError
+from schemas.codec import Codec, CodecFault, DecodeError, reframed
 from tests.support.facts import case, event
 
 VALUE = event("case.opened", case("viriat", "PC1"), 20_000, 1)
@@ -23,6 +23,7 @@ def test_both_framings_give_the_same(tmp_path: Path) -> None:
     file.write_text(json.dumps({"17": "case.opened.1"}))
     codec = Codec(catalog.events(), registry.load(file))
     assert codec.decode(framed(17)) == codec.decode(VALUE)
+    assert reframed(codec.decode(framed(17))[0], framed(17)) == VALUE == reframed(codec.decode(VALUE)[0], VALUE)
     with pytest.raises(DecodeError) as error:
         codec.decode(framed(18))
     assert error.value.fault is CodecFault.UNKNOWN_SCHEMA
