@@ -1,8 +1,8 @@
 """Admission of the topics to which bodies write without the gateway: who speaks, is it sound; then on to `case-events`.
 
 The topic says who speaks: only the body whose name it bears may write to it. What is sound is forwarded as it came (a registry's
-framing is replaced by our own, which needs none) with the instant of its admission; anything else becomes a dead letter and the partition goes on. Being at-least-once is enough here,
-since correlate knows a fact that it has.
+framing is replaced by our own, which needs none) with the instant of its admission; anything else becomes a dead letter and the
+partition goes on. Being at-least-once is enough here, since correlate knows a fact that it has.
 """
 
 from __future__ import annotations
