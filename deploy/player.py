@@ -26,6 +26,8 @@ class Player:
         self._base, self._tokens, self._say = base, tokens, say
         self._since = self._last = int(time.time() // example.SLOT_S)
         self._quiet_until = 0.0
+        self.codes: dict[str, str] = {}
+        """Secret code of the person, by case; the gateway derives it again at each start."""
 
     def first_act(self) -> None:
         """Tell the past, dated as at the first start, and wait until its alert shows."""
@@ -60,7 +62,7 @@ class Player:
             return today
         if answer.status_code != httpx2.codes.OK:
             return today
-        opened: str = answer.json()["cases"][0]["opened_on"]
+        opened: str = next(c["opened_on"] for c in answer.json()["cases"] if c.get("case") == example.GRANTED)
         return date.fromisoformat(opened) + timedelta(example.OLDEST)
 
     def _state(self, words: Sequence[Word], wait: int = 0) -> bool:
@@ -71,13 +73,16 @@ class Player:
         taken = True
         for body, events in by_body.items():
             try:
-                answer = self._ask("POST", body, "/v1/events", events, {"prefer": f"wait={wait}"} if wait else {})
+                prefer = f"wait={wait}, access-code" if wait else "access-code"
+                answer = self._ask("POST", body, "/v1/events", events, {"prefer": prefer})
             except httpx2.TransportError as error:
                 self._say(f"example: the gateway does not answer ({type(error).__name__})")
                 return False
             if not answer.is_success:
                 self._say(f"example: {body} was refused: {answer.status_code} {answer.json().get('detail', '')}")
                 taken = False
+                continue
+            self.codes |= {a["subject"]: a["access_code"] for a in answer.json()["accepted"] if "access_code" in a}
         return taken
 
     def _wait_alert(self) -> None:

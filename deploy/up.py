@@ -82,7 +82,9 @@ def _run(settings: Settings, workers: int, with_example: bool, files: Sequence[s
     door = Child(
         "gateway",
         ["gateway", *files],
-        shared | {"RELAIS_HTTP_PORT": str(http), "RELAIS_WORKER_PORT": str(ports[0])},
+        shared
+        | {"RELAIS_HTTP_PORT": str(http), "RELAIS_WORKER_PORT": str(ports[0])}
+        | {"RELAIS_WORKER_ADDRESSES": ",".join(f"http://{_reachable(settings.http_host)}:{p}" for p in ports)},
         f"{base}/readyz",
         logs / "gateway.log",
         say,
@@ -101,7 +103,7 @@ def _run(settings: Settings, workers: int, with_example: bool, files: Sequence[s
     player = Player(base, tokens, say) if with_example else None
     if player is not None:
         player.first_act()
-    say(farewell(base, settings.data_dir, with_example))
+    say(farewell(base, settings.data_dir, player.codes.get(example.ONGOING, "") if player is not None else None))
     while True:
         for child in running:
             child.watch()
@@ -110,19 +112,25 @@ def _run(settings: Settings, workers: int, with_example: bool, files: Sequence[s
         time.sleep(LOOK_S)
 
 
-def farewell(base: str, data_dir: Path, with_example: bool) -> str:
-    """What there is to open and to try."""
-    lines = ["", f"open    {base}/openapi.json   what can be said and asked"]
-    if with_example:
+def farewell(base: str, data_dir: Path, code: str | None) -> str:
+    """What there is to open and to try. `code`: the secret code of the person of the example; None without it."""
+    lines = ["", f"open    {base}/suivi          the page of the person who asks"]
+    if code is not None:
         ask = f'curl -s -H "Authorization: Bearer $(cat {data_dir}/tokens/%s)" {base}%s'
+        reference = example.ONGOING.removeprefix("case:")
         lines += [
-            "try     " + ask % ("viriat", f"/v1/journeys/{example.ONGOING}"),
-            "        " + ask % ("viriat", f"/v1/journeys/{example.STALLED}") + "   # nobody took it over: an alert",
-            "        " + ask % ("grand-bourg", "/v1/inbox"),
-            f"tokens  {data_dir}/tokens/, one file for each body",
+            f"        reference {reference}, code {code}",
+            f"        {base}/openapi.json   what programs can say and ask",
+            "try     " + ask % (example.TOWN, f"/v1/journeys/{example.ONGOING}"),
+            "        " + ask % (example.TOWN, f"/v1/journeys/{example.STALLED}") + "   # an alert: nobody took it over",
+            "        " + ask % (example.EPCI, "/v1/inbox"),
+            f"tokens  {data_dir}/tokens, one file for each body",
         ]
     else:
-        lines.append("next    relais bodies add BODY, then relais bodies token BODY")
+        lines += [
+            f"        {base}/openapi.json   what programs can say and ask",
+            "next    relais bodies add BODY, then relais bodies token BODY",
+        ]
     return "\n".join([*lines, "stop    Ctrl-C", ""])
 
 

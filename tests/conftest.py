@@ -48,7 +48,7 @@ def create_topic(kafka: LocalKafka) -> CreateTopic:
 
 @pytest.fixture(scope="session")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """Return `relais up` in a folder of its own; whoever needs it to run calls `start`, which does nothing if it does."""
+    """Return `relais up` in a folder of its own, for all tests that want it; `start` does nothing where it runs."""
     made = Town(tmp_path_factory.mktemp("town"))
     yield made
     made.stop()
