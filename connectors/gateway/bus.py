@@ -42,6 +42,7 @@ class Order(NamedTuple):
     partition: int
     key: bytes
     value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Bus:
@@ -112,7 +113,9 @@ class Bus:
         async with asyncio.timeout(self._config.timeout_s):
             for o in orders:
                 topic = f"{self._config.instance}.{o.topic}"
-                future = await producer.send(topic, key=o.key, value=o.value, partition=o.partition)
+                future = await producer.send(
+                    topic, key=o.key, value=o.value, partition=o.partition, headers=list(o.headers)
+                )
                 future.add_done_callback(lambda f: f.cancelled() or f.exception())
                 pending.append(future)
             await asyncio.gather(*pending)

@@ -55,14 +55,22 @@ class Door:
         self._partitions = partitions
         self._reader = Reader(events, keys)
 
-    def take(self, messages: list[object], grant: Grant, *, batch: bool, codes: bool = False) -> list[Accepted]:
+    def take(
+        self,
+        messages: list[object],
+        grant: Grant,
+        *,
+        batch: bool,
+        codes: bool = False,
+        attested_by: Attestation = Attestation.GATEWAY,
+    ) -> list[Accepted]:
         """All the events of a request, or `ProblemError` that names every field to mend: all or nothing."""
         taken: list[Accepted] = []
         flaws: list[Flaw] = []
         for number, message in enumerate(messages):
             index = number if batch else None
             try:
-                event = cloudevents.parse(message, attested_by=Attestation.GATEWAY)
+                event = cloudevents.parse(message, attested_by=attested_by)
             except UnsoundEventError as error:
                 flaws += [Flaw(p.code.value, p.field, p.mend, index) for p in error.problems]
                 continue

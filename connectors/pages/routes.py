@@ -7,6 +7,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from connectors.pages.citizen import Citizen
+from connectors.pages.operations import Operations
+from connectors.pages.sessions import Sessions
 from connectors.pages.site import Pages, Site, asset, go
 
 
@@ -15,7 +17,10 @@ def routes(site: Site) -> tuple[BaseRoute, ...]:
     pages = Pages()
     pages.add("home", "/", _home)
     pages.add("asset", "/assets/{name}", asset)
+    sessions = Sessions(site)
     Citizen(site).add_to(pages)
+    sessions.add_to(pages)
+    Operations(site, sessions).add_to(pages)
     return tuple(pages.routes)
 
 

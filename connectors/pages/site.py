@@ -110,7 +110,7 @@ class Pages:
 
 def failure(request: Request, status: int, headers: dict[str, str]) -> Response:
     """A page that says what went wrong and what to do."""
-    kind = str(status) if status in (401, 403, 404, 409, 413, 429, 503) else "500"
+    kind = str(status) if status in (401, 403, 404, 409, 413, 429, 503) else "400" if status < 500 else "500"
     return render(request, "failure.html", {"kind": kind}, language_of(request), status, headers)
 
 

@@ -44,6 +44,12 @@ TEXTS: dict[str, Pair] = {
         "This page works without JavaScript, with the keyboard and with a screen reader. Something wrong? Tell the body that "
         "handles your request.",
     ),
+    "accessibility-staff": (
+        "Ces pages se lisent sans JavaScript, au clavier, et avec un lecteur d'écran. Un défaut ? Dites-le à l'équipe qui "
+        "exploite le bus.",
+        "These pages work without JavaScript, with the keyboard and with a screen reader. Something wrong? Tell those who "
+        "run the bus.",
+    ),
     # -- the form
     "form-title": ("Où en est ma demande ?", "Where is my request?"),
     "form-lead": (
@@ -110,6 +116,7 @@ TEXTS: dict[str, Pair] = {
     "possible": ("possible", "possible"),
     # -- failures
     "failure-back": ("Revenir à l'accueil de la page", "Back to the start"),
+    "failure-400": ("Cette demande ne peut pas être lue.", "This request cannot be read."),
     "failure-401": ("Identifiez-vous à nouveau.", "Please sign in again."),
     "failure-403": ("Cette action ne vous est pas ouverte.", "You may not do that."),
     "failure-404": ("Cette page n'existe pas.", "There is no such page."),

@@ -89,11 +89,24 @@ class Snapshot:
         return Row(found.key, self._decode(found.value), found.live, found.stamped) if found else None
 
     def worklist(
-        self, body: str, *, states: Collection[str] = (), offset: int = 0, limit: int = PAGE
+        self,
+        body: str | None,
+        *,
+        states: Collection[str] = (),
+        due_before: int | None = None,
+        offset: int = 0,
+        limit: int = PAGE,
     ) -> list[tuple[bytes, str, str | None, str, int, int | None]]:
-        """Cases of a body by the first time limit that runs: (status key, case, procedure, state, since, due on)."""
+        """Cases of a body (None: of all) by the first time limit that runs: (status key, case, procedure, state, since, due on).
+
+        `due_before`: only those of which a limit ends before that day.
+        """
         c = self._t.cases.c
-        where: list[ColumnElement[bool]] = [c.body == body, *([c.state.in_(states)] if states else [])]
+        where: list[ColumnElement[bool]] = [c.state.in_(states)] if states else []
+        if body is not None:
+            where.append(c.body == body)
+        if due_before is not None:
+            where.append(c.due_on < due_before)
         found = self._connection.execute(
             select(c.row, c.case, c.procedure, c.state, c.since, c.due_on)
             .where(*where).order_by(c.due_on.is_(None), c.due_on, c.since, c.key).offset(offset).limit(limit)
@@ -132,15 +145,27 @@ class Snapshot:
         ]
 
     def open_handoffs(
-        self, *, states: Collection[str], due_before: int | None = None, limit: int = PAGE
+        self,
+        *,
+        states: Collection[str],
+        due_before: int | None = None,
+        from_body: str | None = None,
+        to: str | None = None,
+        offset: int = 0,
+        limit: int = PAGE,
     ) -> list[Datum]:
         """Handoffs in some states, those first whose limit ends first; `due_before`: only those due before that day."""
         c = self._t.handoffs.c
         where: list[ColumnElement[bool]] = [c.state.in_(states)]
+        where += [column == value for column, value in ((c.from_body, from_body), (c.to_body, to)) if value is not None]
         if due_before is not None:
             where.append(c.due_on < due_before)
         rows = self._connection.scalars(
-            select(c.value).where(*where).order_by(c.due_on.is_(None), c.due_on, c.sent_on, c.key).limit(limit)
+            select(c.value)
+            .where(*where)
+            .order_by(c.due_on.is_(None), c.due_on, c.sent_on, c.key)
+            .offset(offset)
+            .limit(limit)
         )
         return [self._decode(value) for value in rows]
 
@@ -238,6 +263,12 @@ class Snapshot:
             .order_by(c.stamped.desc(), c.place.desc()).offset(offset).limit(limit)
         )  # fmt: skip
         return [(row.part, row.place, self._decode(row.value)) for row in rows]
+
+    def letter(self, partition: int, offset: int) -> Datum | None:
+        """One dead letter."""
+        c = self._t.letters.c
+        value = self._connection.scalar(select(c.value).where(c.part == partition, c.place == offset))
+        return self._decode(value) if value is not None else None
 
 
 class ReadModel:

@@ -64,7 +64,7 @@ def too_wide(page: Page) -> list[str]:
 
 def focused(page: Page) -> str:
     """What has the focus: its text or name."""
-    script = "() => { const e = document.activeElement; return (e.innerText || e.name || '').trim() }"
+    script = "() => { const e = document.activeElement; return (e.name || e.innerText || '').trim() }"
     found: str = page.evaluate(script)
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from connectors.gateway.codes import Minter
 from connectors.gateway.door import Accepted, Door
 from connectors.gateway.inbox import Inbox
 from connectors.gateway.pulse import Pulse
+from connectors.pages.accounts import Account, Role, account, changing
 from connectors.pages.routes import routes
 from connectors.pages.site import Site
 from connectors.status.database import Database, sqlite_url
@@ -31,6 +33,15 @@ TODAY = date.today()  # noqa: DTZ011 - legal dates are local
 CCAS, AIN, VIRIAT, GBA = "ccas-bourg-en-bresse", "departement-ain", "viriat", "grand-bourg"
 HANDOFF = f"handoff:{CCAS}:" + "0a" * 16
 APA, AUTONOMY = f"case:{CCAS}/2027-0033", f"case:{AIN}/APA-2027-01933"
+
+
+PASSWORD = "a password for the tests"
+
+
+@cache
+def _account() -> Account:
+    """An account whose password was hashed once: to hash it takes its time."""
+    return account(PASSWORD)
 
 
 def before(days: int) -> str:
@@ -112,6 +123,26 @@ class Place:
             self.state("case.decided", AUTONOMY, 3, outcome="refused")
             self.state("case.notified", AUTONOMY, 2, means="post")
         return code
+
+    def account(self, name: str, *bodies: str, operator: bool = False, role: Role = Role.AGENT) -> None:
+        """Give somebody an account; everybody has the same password."""
+        with changing(self.site.agents_file) as people:
+            roles = dict.fromkeys(bodies, role)
+            people[name] = _account().model_copy(update={"roles": roles, "operator": operator})
+
+    def stall(self) -> None:
+        """Handoffs that nobody looks after, a limit that has passed, a dead letter, a claim."""
+        permit = f"case:{VIRIAT}/PC-001-451-27-00087"
+        self.state("case.opened", permit, 70, procedure="urbanisme.pc-maison", complete=True)
+        self.state("handoff.sent", permit, 69, handoff=f"handoff:{VIRIAT}:" + "1" * 32, to=GBA, kind="transmission")
+        works = f"case:{VIRIAT}/DP-001-451-27-00012"
+        self.state("case.opened", works, 12, procedure="urbanisme.declaration-prealable")
+        handoff = f"handoff:{VIRIAT}:" + "2" * 32
+        self.state("handoff.sent", works, 12, handoff=handoff, to=GBA, kind="transfer")
+        self.state("handoff.received", f"case:{GBA}/DP-9", 11, handoff=handoff)
+        self.state("case.opened", f"case:{VIRIAT}/A-1", 40, procedure="voirie.signalement")
+        self.state("case.opened", "case:peronnas/X-1", 5, references=[works])
+        self.ring()
 
     def close(self) -> None:
         """End."""

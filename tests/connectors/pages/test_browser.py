@@ -9,9 +9,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.connectors.pages.browser import CHROMIUM, chromium, focused, served, tab_to, too_wide, violations
-from tests.connectors.pages.place import CCAS, Place
+from tests.connectors.pages.place import CCAS, PASSWORD, Place
 
 pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="Chromium is not installed here")
+OPERATIONS = ("", "/delais", "/alertes", "/rejets", "/liens", "/marche")
 SIZES = {"narrow": (320, 640), "enlarged twice": (640, 400), "wide": (1280, 900)}
 
 
@@ -25,7 +26,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 @pytest.fixture(scope="module")
 def code(place: Place) -> str:
-    """Return the secret code of a person."""
+    """Return the secret code of a person; beside them others wait, and somebody runs the bus."""
+    place.account("camille", operator=True)
+    place.stall()
     return place.apa()
 
 
@@ -125,3 +128,56 @@ def test_a_person_prints_the_status_alone(context: BrowserContext, url: str, cod
     assert not page.locator("header nav").is_visible()
     assert page.locator("h1").is_visible()
     assert page.locator("ol.way").is_visible()
+
+
+def sign_in(page: Page, url: str, name: str) -> None:
+    page.goto(f"{url}/entrer")
+    page.fill("#f-name", name)
+    page.fill("#f-password", PASSWORD)
+    page.click("main button")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_operators_see_no_barrier(browser: Browser, place: Place, url: str, scheme: str) -> None:
+    place.site.tries._left.clear()
+    context = browser.new_context(color_scheme="dark" if scheme == "dark" else "light")
+    page = context.new_page()
+    page.goto(f"{url}/pilotage")
+    assert violations(page) == []
+    page.click("main button")
+    assert page.title().startswith("Erreur :")
+    assert violations(page) == []
+    sign_in(page, url, "camille")
+    for path in OPERATIONS:
+        page.goto(f"{url}/pilotage{path}")
+        assert violations(page) == [], path
+    context.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_operators_work_on_any_screen_without_javascript(context: BrowserContext, url: str, size: str) -> None:
+    page = context.new_page()
+    width, height = SIZES[size]
+    page.set_viewport_size({"width": width, "height": height})
+    sign_in(page, url, "camille")
+    assert page.locator("h1").inner_text() == "2 passages demandent quelqu'un"
+    for path in OPERATIONS:
+        page.goto(f"{url}/pilotage{path}")
+        assert too_wide(page) == [], path
+
+
+def test_operators_need_the_keyboard_alone(context: BrowserContext, url: str) -> None:
+    page = context.new_page()
+    sign_in(page, url, "camille")
+    tab_to(page, "motif")
+    page.keyboard.type("pas pris")
+    tab_to(page, "Filtrer")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**motif=not-taken**")
+    tab_to(page, "Prendre en charge")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**dit=prise")
+    assert page.get_by_role("status").inner_text() == "L'alerte est prise en charge."
+    tab_to(page, "Se déconnecter")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/entrer")
