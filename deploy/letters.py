@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator, Collection
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -102,10 +103,11 @@ class Fate(StrEnum):
 async def letters(brokers: str, instance: str, choice: Choice) -> AsyncIterator[Letter]:
     """The letters meant, in the order in which they were written."""
     bus = codec.bus()
-    async for record in records(brokers, f"{instance}.dead-letters"):
-        letter = Letter(record.timestamp, bus.decode(record.value or b"")[1])
-        if choice.takes(letter, instance):
-            yield letter
+    async with aclosing(records(brokers, f"{instance}.dead-letters")) as found:
+        async for record in found:
+            letter = Letter(record.timestamp, bus.decode(record.value or b"")[1])
+            if choice.takes(letter, instance):
+                yield letter
 
 
 async def replay(brokers: str, instance: str, choice: Choice, force: bool) -> AsyncIterator[tuple[Letter, Fate]]:

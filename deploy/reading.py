@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError
@@ -18,8 +18,11 @@ class UnreachableError(DeployError):
     exit_code = Exit.NOT_RUNNING
 
 
-async def records(brokers: str, *topics: str) -> AsyncIterator[ConsumerRecord[bytes | None, bytes | None]]:
-    """Every committed record of some topics, those of each partition in order. Raises `UnreachableError`."""
+async def records(brokers: str, *topics: str) -> AsyncGenerator[ConsumerRecord[bytes | None, bytes | None], None]:
+    """Every committed record of some topics, those of each partition in order. Raises `UnreachableError`.
+
+    Whoever may leave off before the end wraps it into `contextlib.aclosing`.
+    """
     consumer = AIOKafkaConsumer(
         bootstrap_servers=brokers,
         isolation_level="read_committed",

@@ -1,6 +1,7 @@
 """`relais replay`: a town's own past, through the bus, and what it would have told."""
 
 import asyncio
+import json
 import secrets
 import signal
 from pathlib import Path
@@ -21,6 +22,14 @@ def register(app: typer.Typer) -> None:
     app.command()(replay)
 
 
+def _tell_schema(wanted: bool) -> None:
+    if wanted:
+        from connectors.eventlog.report import Report  # noqa: PLC0415
+
+        typer.echo(json.dumps(Report.model_json_schema(by_alias=True), ensure_ascii=False, indent=2))
+        raise typer.Exit
+
+
 def replay(
     log: Annotated[Path, typer.Argument(help="Event log: XES or CSV, gzipped or not.")],
     map_: Annotated[Path, typer.Option("--map", help="What its rows mean (YAML).")],
@@ -38,6 +47,12 @@ def replay(
     workers: Annotated[int, typer.Option(min=1, max=16, help="Worker processes.")] = 2,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the instance, to look at it.")] = False,
     instance: Annotated[str | None, typer.Option(help="Name of the instance; else one of its own.")] = None,
+    schema: Annotated[
+        bool,
+        typer.Option(
+            "--schema", is_eager=True, callback=_tell_schema, help="Print what the fields of --json mean (JSON schema)."
+        ),
+    ] = False,
 ) -> None:
     """Send the event log of a town through the bus, with its original dates, and report what it found.
 

@@ -89,9 +89,8 @@ async def run(
 
     Raises `DeployError` when the bus cannot be had, a worker ends, nothing moves for `STALL_S`, or facts were refused.
     """
-    folder = settings.data_dir
     async with _instance(settings, brokers, keep):
-        arguments = story.write(folder)
+        arguments = story.write(settings.data_dir)
         with fleet.workers(settings, brokers, workers, arguments) as running:
             say(f"instance {settings.instance}: starting {workers} workers")
             await fleet.wait_ready(running)
@@ -111,8 +110,6 @@ async def run(
             mend = f"see {where}" if keep else f"run again with --keep, then see {where}"
             raise DeployError(f"the bus refused {held.refused} records: {mend}")
         report = story.report(held.rows, held.facts)
-    if not keep:
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     return Replayed(report, len(story.facts), seconds)
 
 
@@ -127,7 +124,8 @@ async def _instance(settings: Settings, brokers: str, keep: bool) -> AsyncIterat
             raise TakenError(f"the instance {settings.instance} exists already: choose another name")
         await topics.ensure_instance(settings, brokers)
         try:
-            yield
+            with _folder(settings.data_dir, keep):
+                yield
         finally:
             if not keep:
                 await admin.delete_topics(names)
@@ -135,6 +133,21 @@ async def _instance(settings: Settings, brokers: str, keep: bool) -> AsyncIterat
         raise UnreachableError(f"no broker answers at {brokers}") from None
     finally:
         await admin.close()
+
+
+@contextmanager
+def _folder(folder: Path, keep: bool) -> Iterator[None]:
+    """The local stores and logs, removed at the end unless they are to be kept, or the logs tell of a failure."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    if not keep:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def send(story: Story, settings: Settings, brokers: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,16 +30,17 @@ async def read(brokers: str, instance: str) -> Held:
     latest: dict[tuple[str, bytes], bytes] = {}
     refused = 0
     names = (*OUTPUTS, "journeys", "dead-letters")
-    async for record in records(brokers, *(f"{instance}.{name}" for name in names)):
-        name = record.topic.removeprefix(f"{instance}.")
-        if name == "dead-letters":
-            refused += 1
-        elif record.key is None or (name == "journeys" and record.key[:1] != FACT):
-            continue
-        elif record.value is None:
-            latest.pop((name, record.key), None)
-        else:
-            latest[name, record.key] = record.value
+    async with aclosing(records(brokers, *(f"{instance}.{name}" for name in names))) as found:
+        async for record in found:
+            name = record.topic.removeprefix(f"{instance}.")
+            if name == "dead-letters":
+                refused += 1
+            elif record.key is None or (name == "journeys" and record.key[:1] != FACT):
+                continue
+            elif record.value is None:
+                latest.pop((name, record.key), None)
+            else:
+                latest[name, record.key] = record.value
     bus, events = codec.bus(), codec.events()
     held = Held({name: [] for name in OUTPUTS}, [], refused)
     for (name, _), value in latest.items():

@@ -92,10 +92,14 @@ async def test_a_town_in_the_order_of_its_file(kafka: LocalKafka, instance: str,
     found = await through_the_bus(whole(log), kafka, instance, tmp_path)
     assert found == expected(log)
     assert log is not REAL or (found["journeys"], found["cases"], found["handoffs"]) == (1199, 3166, 3089)
+    assert await topics_of(kafka, instance) == []
+
+
+async def topics_of(kafka: LocalKafka, instance: str) -> list[str]:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await admin.start()
     try:
-        assert not [t for t in await admin.list_topics() if t.startswith(f"{instance}.")]
+        return [name for name in await admin.list_topics() if name.startswith(f"{instance}.")]
     finally:
         await admin.close()
 
@@ -157,6 +161,23 @@ async def test_the_command(kafka: LocalKafka, instance: str, tmp_path: Path) -> 
     assert f"the instance {instance} exists already" in again.stderr
 
 
+@pytest.mark.system
+async def test_an_end_before_the_end_leaves_nothing_behind(kafka: LocalKafka, instance: str, tmp_path: Path) -> None:
+    small = invent(tmp_path / "log.xes", 3)
+    command = [sys.executable, "-m", "deploy", "replay", str(small), "--map", str(MAP), "--instance", instance]
+    env = os.environ | {"RELAIS_BROKERS": kafka.bootstrap, "RELAIS_DATA_DIR": str(tmp_path), "RELAIS_PARTITIONS": "2"}
+    child = await asyncio.create_subprocess_exec(*command, env=env, stderr=asyncio.subprocess.PIPE)
+    assert child.stderr is not None
+    async with asyncio.timeout(60):
+        while b"starting 2 workers" not in await child.stderr.readline():
+            pass
+        child.terminate()
+        rest = await child.stderr.read()
+        assert (await child.wait(), rest.decode()) == (1, "relais: stopped before its end\n")
+    assert await topics_of(kafka, instance) == []
+    assert not (tmp_path / "replays" / instance).exists()
+
+
 async def test_no_broker(instance: str, tmp_path: Path) -> None:
     small = story.read(invent(tmp_path / "log.xes", 3), MAP)
     own = bus.own_settings(chosen.load(data_dir=tmp_path), instance)
@@ -168,6 +189,9 @@ def test_in_memory(tmp_path: Path) -> None:
     small = invent(tmp_path / "log.xes", 4)
     arguments = ("replay", str(small), "--map", str(MAP), "--in-memory")
     assert json.loads(relais(tmp_path, *arguments, "--json", "--shuffle", "1", "--double").stdout) == independent(small)
+    schema = json.loads(relais(tmp_path, "replay", "--schema").stdout)
+    assert schema["properties"].keys() == independent(small).keys()
+    assert all(field.get("description") for field in schema["properties"].values())
     words = relais(tmp_path, *arguments).stdout
     assert f"{independent(small)['journeys']} journeys" in words
     assert "alerts of pieces.received (Answer of the applicant, 28 days)" in words
