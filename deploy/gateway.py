@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,20 @@ from connectors.gateway.codes import Minter
 from connectors.gateway.door import Door
 from connectors.gateway.inbox import Inbox
 from connectors.gateway.pulse import Pulse
+from connectors.inbox.feed import FeedConfig
+from connectors.inbox.forwarder import Forwarder
 from connectors.pages.routes import routes
 from connectors.pages.site import Site
 from connectors.status.database import Database
 from connectors.status.model import ReadModel
 from connectors.status.sink import Sink, SinkConfig
 from connectors.status.writing import Writer
+from deploy import topics
 from schemas import codec
 from schemas.references import Keys
+
+Task = Callable[[], Coroutine[Any, Any, None]]
+"""What runs beside the gateway until it stops."""
 
 if TYPE_CHECKING:
     from deploy.settings import Settings
@@ -40,15 +47,19 @@ def assemble(settings: Settings, book: Book, brokers: str, *, sink: bool = True)
     filling = (
         Sink(Writer(database, keys, events), SinkConfig(brokers=brokers, instance=settings.instance)) if sink else None
     )
+    access = Access(settings.bodies_path)
     gateway = Gateway(
-        access=Access(settings.bodies_path),
+        access=access,
         door=Door(keys, events, book, Minter(secret), settings.partitions),
         bus=Bus(BusConfig(brokers=brokers, instance=settings.instance)),
         asking=Asking(model, keys, events, book),
         inbox=Inbox(model, keys, book),
         pulse=Pulse(model),
         sink=filling,
-        tasks=alert_tasks(settings, book, model, database, filling),
+        tasks=(
+            *alert_tasks(settings, book, model, database, filling),
+            *(inbox_tasks(settings, access, brokers) if sink else ()),
+        ),
     )
     site = Site(
         gateway=gateway,
@@ -67,7 +78,7 @@ def assemble(settings: Settings, book: Book, brokers: str, *, sink: bool = True)
 
 def alert_tasks(
     settings: Settings, book: Book, model: ReadModel, database: Database, filling: Sink | None
-) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
+) -> tuple[Task, ...]:
     """What sends alerts to Alertmanager, if there is one."""
     urls = tuple(url.strip().rstrip("/") for url in settings.alertmanager.split(",") if url.strip())
     if not urls:
@@ -75,6 +86,12 @@ def alert_tasks(
     config = AlertmanagerConfig(urls=urls, instance=settings.instance)
     ready = (lambda: True) if filling is None else filling.ready.is_set
     return (AlertSink(model, Ledger(database), book, config, ready).run,)
+
+
+def inbox_tasks(settings: Settings, access: Access, brokers: str) -> tuple[Task, ...]:
+    """What feeds the inbox topics of bodies that subscribe."""
+    config = FeedConfig(brokers=brokers, instance=settings.instance)
+    return (Forwarder(access, config, partial(topics.ensure_inbox, settings, brokers)).run,)
 
 
 def run(settings: Settings, directory: Path | None, extra: Sequence[Path], sink: bool) -> None:

@@ -86,6 +86,11 @@ def of_body(instance: str, body: str) -> Topic:
     return Topic(f"{instance}.case-events.{body}", 1, LOGGED | STAMPED, {"retention.ms": str(30 * DAY_MS)})
 
 
+def inbox_of(instance: str, body: str) -> Topic:
+    """Return the topic of what is handed to a body that subscribes: the newest state of each handoff, in one order."""
+    return Topic(f"{instance}.inbox.{body}", 1, LATEST, COMPACTION)
+
+
 async def ensure(admin: "AIOKafkaAdminClient", topics: Iterable[Topic], replication: int = 1) -> tuple[str, ...]:
     """Create the topics that are missing and check the others; return the names of those created.
 
@@ -109,12 +114,21 @@ async def ensure(admin: "AIOKafkaAdminClient", topics: Iterable[Topic], replicat
 
 async def ensure_instance(settings: "Settings", brokers: str, bodies: Iterable[str] = ()) -> tuple[str, ...]:
     """Bring the topics of the instance of `settings` into being, with those of `bodies`; see `ensure`."""
-    from aiokafka.admin import AIOKafkaAdminClient  # noqa: PLC0415
-
     topics = [
         *declared(settings.instance, settings.partitions, settings.output_partitions),
         *(of_body(settings.instance, body) for body in bodies),
     ]
+    return await _ensure(settings, brokers, topics)
+
+
+async def ensure_inbox(settings: "Settings", brokers: str, body: str) -> tuple[str, ...]:
+    """Bring the topic of a body's inbox into being; see `ensure`."""
+    return await _ensure(settings, brokers, [inbox_of(settings.instance, body)])
+
+
+async def _ensure(settings: "Settings", brokers: str, topics: Iterable[Topic]) -> tuple[str, ...]:
+    from aiokafka.admin import AIOKafkaAdminClient  # noqa: PLC0415
+
     admin = AIOKafkaAdminClient(bootstrap_servers=brokers)
     await admin.start()
     try:

@@ -46,6 +46,8 @@ class Member(BaseModel):
     """Procedures about which it may state facts; `*` for all. A fact without procedure is always allowed."""
     types: tuple[str, ...] = (EVERYTHING,)
     """Kinds of fact that it may state: `case.opened`, `handoff.*`, or `*`."""
+    subscribes: bool = False
+    """Whether what is handed to it is also written to a topic of its own, `inbox.<body>`."""
     tokens: tuple[Token, ...] = ()
 
 
@@ -86,24 +88,33 @@ class Access:
         self._looked = -1e9
         self._stamp: tuple[int, int] | None = None
         self._grants: dict[str, Grant] = {}
+        self._subscribers: frozenset[str] = frozenset()
 
     def grant(self, token: str) -> Grant | None:
         """What a token allows; None for an unknown or revoked one."""
-        now = time.monotonic()
-        if now - self._looked >= self._every:
-            self._looked = now
-            self._look()
+        self._look()
         return self._grants.get(digest_of(token))
 
+    def subscribers(self) -> frozenset[str]:
+        """The bodies whose inbox is a topic too."""
+        self._look()
+        return self._subscribers
+
     def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < self._every:
+            return
+        self._looked = now
         try:
             found = self._path.stat()
         except FileNotFoundError:
-            self._stamp, self._grants = None, {}
+            self._stamp, self._grants, self._subscribers = None, {}, frozenset()
             return
         stamp = (found.st_mtime_ns, found.st_ino)
         if stamp != self._stamp:
-            self._grants, self._stamp = _grants(read(self._path)), stamp
+            register = read(self._path)
+            self._grants, self._stamp = _grants(register), stamp
+            self._subscribers = frozenset(body for body, member in register.bodies.items() if member.subscribes)
 
 
 def _grants(register: Register) -> dict[str, Grant]:

@@ -27,6 +27,11 @@ Types = Annotated[
 ]
 
 
+Subscribe = Annotated[
+    bool | None, typer.Option("--subscribe/--no-subscribe", help="Write its inbox to the topic inbox.BODY too.")
+]
+
+
 class BodiesError(DeployError):
     """A body or token that is not there, or a policy that cannot be."""
 
@@ -43,6 +48,7 @@ def add(
     body: BodyId,
     procedure: Procedures = None,
     type_: Types = None,
+    subscribe: Subscribe = None,
     directory: DirectoryFile = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -61,10 +67,31 @@ def add(
     with changing(_path(data_dir)) as held:
         known = held[0].bodies.get(body)
         made = Member(
-            procedures=tuple(procedure or ("*",)), types=tuple(type_ or ("*",)), tokens=known.tokens if known else ()
+            procedures=tuple(procedure or ("*",)),
+            types=tuple(type_ or ("*",)),
+            subscribes=subscribe if subscribe is not None else known is not None and known.subscribes,
+            tokens=known.tokens if known else (),
         )
         held[0] = held[0].model_copy(update={"bodies": {**held[0].bodies, body: made}})
     typer.echo(f"{body} may state {', '.join(made.types)} about {', '.join(made.procedures)}")
+
+
+@group.command("subscribe")
+def subscribe_(
+    body: BodyId,
+    end: Annotated[bool, typer.Option("--end", help="Feed the topic no more; what it holds stays.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Write what is handed to a body to its own topic, `inbox.BODY`, from all that is open now on."""
+    from connectors.gateway.access import changing  # noqa: PLC0415
+
+    with changing(_path(data_dir)) as held:
+        known = held[0].bodies.get(body)
+        if known is None:
+            raise BodiesError(f"{body!r} does not speak yet: `relais bodies add {body}`")
+        changed = known.model_copy(update={"subscribes": not end})
+        held[0] = held[0].model_copy(update={"bodies": {**held[0].bodies, body: changed}})
+    typer.echo(f"the inbox of {body} is {'no longer written' if end else 'written'} to the topic inbox.{body}")
 
 
 @group.command("list")
@@ -79,7 +106,8 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         typer.echo(json.dumps({"bodies": rows, "operators": operators}, ensure_ascii=False))
         return
     for body, member in sorted(register_.bodies.items()):
-        typer.echo(f"{body}: {', '.join(member.types)} about {', '.join(member.procedures)}")
+        subscribes = f"; reads inbox.{body}" if member.subscribes else ""
+        typer.echo(f"{body}: {', '.join(member.types)} about {', '.join(member.procedures)}{subscribes}")
         for token in member.tokens:
             typer.echo(f"  token {token.id} of {token.made_on} {token.label}".rstrip())
     for token in register_.operators:
@@ -142,4 +170,5 @@ def _path(data_dir: Path | None) -> Path:
 
 def _row(body: str, member: "Member") -> dict[str, object]:
     tokens = [{"id": t.id, "label": t.label, "made_on": t.made_on} for t in member.tokens]
-    return {"body": body, "types": list(member.types), "procedures": list(member.procedures), "tokens": tokens}
+    policy = {"types": list(member.types), "procedures": list(member.procedures), "subscribes": member.subscribes}
+    return {"body": body, **policy, "tokens": tokens}

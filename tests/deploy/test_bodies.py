@@ -49,6 +49,20 @@ def test_a_body_gets_a_token_that_is_kept_as_a_hash_and_can_be_revoked(tmp_path:
     assert access.grant(token) is None
 
 
+def test_a_body_subscribes_until_it_is_said_to_end(tmp_path: Path) -> None:
+    access = Access(tmp_path / "bodies.json", look_every_s=0)
+    relais(tmp_path, "add", "viriat", "--subscribe")
+    relais(tmp_path, "add", "peronnas")
+    assert access.subscribers() == {"viriat"}
+    relais(tmp_path, "add", "viriat", "--type", "handoff.*")
+    relais(tmp_path, "subscribe", "peronnas")
+    assert access.subscribers() == {"viriat", "peronnas"}
+    assert "inbox.peronnas" in relais(tmp_path, "list")
+    relais(tmp_path, "subscribe", "peronnas", "--end")
+    relais(tmp_path, "add", "viriat", "--no-subscribe")
+    assert access.subscribers() == frozenset()
+
+
 def test_an_operator_sees_all_and_states_nothing(tmp_path: Path) -> None:
     token = relais(tmp_path, "token", "--operator")
     grant = Access(tmp_path / "bodies.json").grant(token)
@@ -59,7 +73,14 @@ def test_an_operator_sees_all_and_states_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("add", "nobody"), ("add", "viriat", "--type", "case.eaten"), ("token", "viriat"), ("token",), ("revoke", "0")],
+    [
+        ("add", "nobody"),
+        ("add", "viriat", "--type", "case.eaten"),
+        ("token", "viriat"),
+        ("token",),
+        ("revoke", "0"),
+        ("subscribe", "viriat"),
+    ],
 )
 def test_what_cannot_be_is_told_and_changes_nothing(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     with pytest.raises(BodiesError):
