@@ -196,15 +196,22 @@ class Ownership:
         generation = self._generation()
         for attempt in range(self._config.max_failures):
             try:
-                async with worker.step:
+                async with worker.step:  # an assignment that goes on meanwhile must not run before this seek
                     await self._rebuild([worker], generation)
-                await self._group().seek_bulk([worker.tp])
+                    await self._group().seek_bulk([worker.tp])
                 self._check(generation)
             except Superseded:
                 return
             except WorkerEnd as end:
                 self._end(end)
                 return
+            except asyncio.CancelledError:
+                # A rebalance cancels what waits for the consumer's thread; this task goes on unless it was told to end.
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                log.info("rebuild of %s/%s interrupted", worker.tp.topic, worker.tp.partition)
+                await asyncio.sleep(0.1)
             except Exception as error:  # noqa: BLE001 - any failure of the broker is tried again
                 log.warning("rebuild of %s/%s failed: %s", worker.tp.topic, worker.tp.partition, type(error).__name__)
                 await asyncio.sleep(min(5.0, 0.1 * 2**attempt))

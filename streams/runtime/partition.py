@@ -156,7 +156,7 @@ class PartitionWorker:
         self._ready = True
         self._timed = None
         self.committed_at = time.monotonic()
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name=f"partition {self.tp.topic}/{self.tp.partition}")
         self._wake.set()
 

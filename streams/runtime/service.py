@@ -163,6 +163,7 @@ class Runtime:
         while True:
             await asyncio.sleep(min(1.0, self.config.watchdog_s / 4))
             now = time.monotonic()
+            metrics.LAG.clear()  # a partition that went elsewhere has no lag here
             for worker in list(self.ownership.workers.values()):
                 metrics.LAG.labels(*worker.labels).set(worker.lag)
                 if worker.lag and worker.ready and now - worker.committed_at > self.config.watchdog_s:

@@ -15,6 +15,7 @@ from streams.runtime.batch import PartitionBatch
 from streams.runtime.config import RuntimeConfig
 from streams.runtime.errors import RuntimeReason, TransactionFailed, WorkerEnd
 from streams.runtime.metrics import AbortReason
+from streams.runtime.ownership import Ownership
 from streams.runtime.partition import Heat, PartitionWorker, Stage
 from streams.runtime.processor import Effects, Record, Send
 from streams.runtime.store import Change, MemoryStore, Store
@@ -230,3 +231,37 @@ def test_heat_keeps_the_least() -> None:
     for stamp in (None, 5, 3, 4):
         heat.note(stamp)
     assert (heat.take(), heat.take()) == (3, None)
+
+
+class Interrupted(Ownership):
+    """Rebuilds nothing; asked to seek, it is cancelled the first time, as by a rebalance."""
+
+    def __init__(self, config: RuntimeConfig, stage: Stage) -> None:
+        self.seeks = 0
+        super().__init__(config, [stage], lambda: self, lambda: 1, lambda _: None)  # type: ignore[arg-type,return-value]
+
+    async def _rebuild(self, workers: list[PartitionWorker], generation: int) -> None:
+        """Nothing to do."""
+
+    async def seek_bulk(self, tps: list[TopicPartition]) -> None:
+        self.seeks += 1
+        if self.seeks == 1:
+            waits: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            waits.cancel()
+            await waits
+        for tp in tps:
+            self.sought(tp)
+
+
+async def test_a_rebalance_that_cancels_a_rebuild_does_not_end_the_partition(bench: Bench) -> None:
+    worker = bench.worker
+    owner = Interrupted(worker.config, worker.stage)
+    owner.workers[TP] = worker
+    worker._recover = owner.recover
+    bench.ledger.failures = [AbortReason.FENCED]
+    worker.resume()
+    bench.give(None, 1, 0)
+    await bench.until(lambda: owner.seeks == 2 and worker.ready)
+    bench.give(None, 1, 0)
+    await bench.until(lambda: bench.ledger.done)
+    assert [done[0] for done in bench.ledger.done] == [1]
