@@ -38,13 +38,9 @@ def directory(path: Path | None = None) -> Directory:
 
 
 def book(bodies: Directory, more: Iterable[Journey] = ()) -> Book:
-    """The rule book: packaged definitions, and `more` in the place of those of the same procedure."""
+    """The rule book: packaged definitions, and from the beginning of each in `more` that one in their place."""
     from schemas import definitions, holidays  # noqa: PLC0415
-    from schemas.definitions import Definitions  # noqa: PLC0415
     from streams.engine.book import Book  # noqa: PLC0415
     from streams.engine.calendars import calendars  # noqa: PLC0415
 
-    own = list(more)
-    replaced = {j.procedure for j in own}
-    journeys = [j for j in definitions.load() if j.procedure not in replaced]
-    return Book(Definitions([*journeys, *own]), bodies, calendars(holidays.load()))
+    return Book(definitions.load().changed_by(more), bodies, calendars(holidays.load()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from functools import cached_property
 from hashlib import blake2b
@@ -267,6 +267,19 @@ class Definitions:
 
     def __iter__(self) -> Iterator[Journey]:
         return (journey for versions in self._by.values() for journey in versions)
+
+    def changed_by(self, new: Iterable[Journey]) -> Definitions:
+        """These definitions with new ones added.
+
+        From the beginning of its first new version on, a procedure has the new versions only; earlier ones stay, for a case keeps
+        the rules of its start.
+        """
+        added = list(new)
+        begins: dict[str, date] = {}
+        for journey in added:
+            begins[journey.procedure] = min(journey.valid_from, begins.get(journey.procedure, date.max))
+        kept = [journey for journey in self if journey.valid_from < begins.get(journey.procedure, date.max)]
+        return Definitions([*kept, *added])
 
     def find(self, procedure: str, day: date) -> Journey | None:
         """The version of `procedure` in force on `day`, if there is one."""

@@ -23,12 +23,14 @@ from streams.engine import clocks, silence, words
 from streams.engine.calendars import Calendar, Closure, calendar_of
 from streams.engine.clocktypes import ClockContext, ClockRun, Line
 from streams.engine.counting import to_date, to_day
+from streams.engine.impact import Passing, Subject
 from streams.engine.rules import ClockRule
 
 DATE_FIELDS = frozenset({"received_on", "due_on", "notified_on", "available_on", "signed_on", "until"})
 _KEYS = frozenset(
     {"rule", "facts", "territory", "zone", "local", "closures", "received_first", "received_competent", "today", "id"}
 )
+_CASE_KEYS = (_KEYS - {"rule", "today", "id"}) | {"case", "procedure"}
 
 
 class QuestionError(ValueError):
@@ -93,6 +95,38 @@ class Desk:
         run = clocks.run(asked.rule, asked.facts, asked.context, explain=True)
         assert run is not None
         return as_data(run, asked, explain=explain)
+
+    def subject(self, value: Any) -> Subject:
+        """A case written like a question, with `case` and `procedure` in the place of `rule`; raises `QuestionError`."""
+        if not isinstance(value, Mapping):
+            raise QuestionError(["a case is an object with `case`, `procedure` and `facts`"])
+        problems = [f"there is no key {key!r} in a case" for key in sorted(map(str, value)) if key not in _CASE_KEYS]
+        facts = self._facts(value.get("facts"), problems)
+        days = {
+            name: _day(value[name], name, problems)
+            for name in ("received_first", "received_competent")
+            if value.get(name) is not None
+        }
+        problems += [f"`{name}` is a text" for name in ("case", "procedure") if not isinstance(value.get(name), str)]
+        calendar = self._calendar(value, problems)
+        if not facts and not problems:
+            problems.append("a case has at least one fact")
+        if problems or calendar is None:
+            raise QuestionError(problems)
+        passings: dict[str, list[QuestionFact]] = {}
+        for fact in facts:
+            if fact.type.startswith("handoff."):
+                passings.setdefault(str(fact.data.get("handoff") or ""), []).append(fact)
+        return Subject(
+            value["case"],
+            value["procedure"],
+            facts[0].date,
+            facts,
+            calendar,
+            days.get("received_first"),
+            days.get("received_competent"),
+            [Passing(name, str(told[0].data.get("kind")), told, calendar, calendar) for name, told in passings.items()],
+        )
 
     def _rule(self, value: Any, start: date | None, problems: list[str]) -> ClockRule | None:
         if isinstance(value, Mapping):
