@@ -26,6 +26,7 @@ from connectors.status.model import ReadModel
 from connectors.status.sink import Sink, SinkConfig
 from connectors.status.writing import Writer
 from deploy import topics
+from deploy.settings import SettingsError
 from schemas import codec
 from schemas.references import Keys
 
@@ -58,6 +59,7 @@ def assemble(settings: Settings, book: Book, brokers: str, *, sink: bool = True)
         sink=filling,
         tasks=(
             *alert_tasks(settings, book, model, database, filling),
+            *mail_tasks(settings, book, model, database, filling),
             *(inbox_tasks(settings, access, brokers) if sink else ()),
         ),
     )
@@ -86,6 +88,26 @@ def alert_tasks(
     config = AlertmanagerConfig(urls=urls, instance=settings.instance)
     ready = (lambda: True) if filling is None else filling.ready.is_set
     return (AlertSink(model, Ledger(database), book, config, ready).run,)
+
+
+def mail_tasks(
+    settings: Settings, book: Book, model: ReadModel, database: Database, filling: Sink | None
+) -> tuple[Task, ...]:
+    """What mails bodies without software, if there is a server for it."""
+    if settings.mail_server is None:
+        return ()
+    try:
+        from connectors.mail.ledger import Ledger as Mails  # noqa: PLC0415
+        from connectors.mail.sink import MailConfig, MailSink  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsError("mail_server: mail needs one more library: pip install 'relais[mail]'") from error
+    link = f"{settings.public_url.rstrip('/')}/entrer" if settings.public_url else ""
+    config = MailConfig(server=settings.mail_server.get_secret_value(), sender=settings.mail_from, link=link)
+    ready = (lambda: True) if filling is None else filling.ready.is_set
+    try:
+        return (MailSink(model, Mails(database), book, Keys(settings.reference_secret()), config, ready).run,)
+    except ValueError as error:
+        raise SettingsError(f"mail_server: {error}") from None
 
 
 def inbox_tasks(settings: Settings, access: Access, brokers: str) -> tuple[Task, ...]:

@@ -82,6 +82,12 @@ class Settings(BaseSettings):
     """Address of the read model, `sqlite:///path` or `postgresql+psycopg://user:password@host/name`; else a file in `data_dir`."""
     alertmanager: str = ""
     """Addresses of the Alertmanagers of one cluster, with commas between; empty: alerts stay on the pages."""
+    mail_server: SecretStr | None = Field(None)
+    """Server for mail to bodies without software, `smtp://user:password@host:port` or `smtps://…`; empty: nothing is mailed."""
+    mail_from: str = Field("", pattern=r"^([^\s@<>]+@[^\s@<>]+)?$")
+    """Address that mail comes from; needed with `mail_server`."""
+    public_url: str = Field("", pattern=r"^(https?://[^\s?#]+)?$")
+    """Address of the pages as people reach them, for the links in mail; empty: no links."""
     bodies_file: Path | None = None
     """File of bodies, their policies and hashed tokens, kept by `relais bodies`; else `bodies.json` in `data_dir`."""
     agents_file: Path | None = None
@@ -111,6 +117,8 @@ class Settings(BaseSettings):
             raise ValueError("heartbeat_ms is more than a third of session_timeout_ms: lower it to that at most")
         if self.reference_key is not None and self.reference_key_file is not None:
             raise ValueError("reference_key and reference_key_file are both set: keep one")
+        if self.mail_server is not None and not self.mail_from:
+            raise ValueError("mail_server is set without mail_from: set the address that mail comes from")
         if self.http_port == self.worker_port != 0:
             raise ValueError("http_port and worker_port are the same: change one")
         return self
