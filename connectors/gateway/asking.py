@@ -79,7 +79,7 @@ class Asking:
         found = {
             text
             for fact in facts
-            for text in fact.fact.data["header"]["references"]
+            for text in fact.fact.references
             if text.startswith("journey:") and parse(text).issuer == fact.fact.body
         }
         return min(found, default=None)

@@ -27,7 +27,7 @@ Say = Callable[[str], None]
 
 def run(shape: Shape, open_: int, facts: int, workers: int, folder: Path, say: Say) -> dict[str, Any]:
     """Run on a broker of its own in `folder`; the figures as a JSON object."""
-    settings = load(data_dir=folder, instance="bench", batch_records=5000, cache_mb=1024)
+    settings = load(data_dir=folder, instance="bench", batch_records=5000, cache_mb=min(12_288, 512 + open_ // 12))
     settings.ensure_reference_secret()
     with LocalKafka(folder / "kafka", say=lambda _: None) as broker:
         return asyncio.run(_run(settings, broker.bootstrap, shape, open_, facts, workers, say))

@@ -28,4 +28,4 @@ def run(story: Story) -> Report:
     rows: dict[str, list[dict[str, Any]]] = {"statuses": [], "handoffs": [], "alerts": []}
     for out in view(fold(copies.values()), story.end, book).outputs.values():
         rows[out.topic].append(codec.bus().decode(out.value)[1])
-    return story.report(rows, [(copy.fact.type, copy.fact.data) for copy in copies.values()])
+    return story.report(rows, [(c.fact.type, codec.events().decode(c.value)[1]) for c in copies.values()])

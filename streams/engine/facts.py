@@ -7,6 +7,7 @@ different digests are both kept, see `streams.engine.order`.
 from __future__ import annotations
 
 from hashlib import blake2b
+from sys import intern
 from typing import Any, NamedTuple
 
 from schemas import canonical
@@ -55,6 +56,7 @@ class Fact:
         "moment",
         "procedure",
         "rank",
+        "references",
         "refs",
         "sequence",
         "source",
@@ -68,9 +70,9 @@ class Fact:
         header = datum["header"]
         self.type: str = schema.name
         self.rank: int = RANK[schema.name]
-        self.source: str = header["source"]
-        self.body: str = self.source.partition("/")[0]
-        self.subject: str = header["subject"]
+        self.source: str = intern(header["source"])
+        self.body: str = intern(self.source.partition("/")[0])
+        self.subject: str = intern(header["subject"])
         parse(self.subject)
         self.case: bytes = keys.of(self.subject)
         """Key of the subject."""
@@ -79,13 +81,15 @@ class Fact:
         """Legal date, days since 1970-01-01."""
         self.moment: int = _moment(header["occurred_at"])
         self.sequence: int | None = header["sequence"]
-        self.procedure: str = header["procedure"] or ""
-        self.from_body: str = header["from_body"] or ""
+        self.procedure: str = intern(header["procedure"] or "")
+        self.from_body: str = intern(header["from_body"] or "")
         self.visibility: str | None = header["visibility"]
-        self.data = datum
-        """The datum: `header` and the payload fields; dates are days since 1970-01-01."""
+        self.data: dict[str, Any] = {name: value for name, value in datum.items() if name != "header"}
+        """The payload fields; dates are days since 1970-01-01."""
         self.to: str = datum.get("to") or ""
         texts: list[str] = header["references"]
+        self.references: tuple[str, ...] = tuple(texts)
+        """The references of the header, as written."""
         handoff: str | None = datum.get("handoff")
         named = [t for t in texts if not t.startswith("body:")]  # an administration would unite all of its cases
         issuers = [(_owner(t), t) for t in ([*named, handoff] if handoff else named)]
