@@ -6,12 +6,8 @@ import asyncio
 import contextlib
 import os
 import platform
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,11 +17,9 @@ from aiokafka import AIOKafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.bench.traffic import Made
-from deploy.errors import DeployError
+from deploy.fleet import Worker
 from deploy.settings import Settings
 from schemas.references import Keys, partition_of
-
-READY_S = 120.0
 
 DIRECTORY = """bodies:
 - {id: viriat, name: Mairie de Viriat, kind: commune, insee: "01451"}
@@ -96,92 +90,29 @@ async def publish(brokers: str, topic: str, partitions: int, keys: Keys, facts: 
     return count, size
 
 
-@dataclass(slots=True)
-class Worker:
-    """One worker process."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    log: Path
-
-    def scrape(self) -> dict[str, float]:
-        """Sum over labels of each metric."""
-        with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
-        found: dict[str, float] = {}
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                found[sample.name] = found.get(sample.name, 0.0) + sample.value
-        return found
-
-    def ready(self) -> bool:
-        """Whether it works."""
-        try:
-            with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2):
-                return True
-        except OSError:
-            return False
-
-    def rss_mib(self) -> int:
-        """Resident memory."""
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-                if line.startswith("VmRSS"):
-                    return int(line.split()[1]) // 1024
-        return -1
+def scrape(worker: Worker) -> dict[str, float]:
+    """Each metric of a worker, summed over its labels."""
+    with urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=20) as answer:
+        text = answer.read().decode()
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found[sample.name] = found.get(sample.name, 0.0) + sample.value
+    return found
 
 
-@contextmanager
-def workers(settings: Settings, brokers: str, count: int, more: Iterable[str] = ()) -> Iterator[list[Worker]]:
-    """`count` workers of the instance, as processes; stopped at the end."""
-    running: list[Worker] = []
-    try:
-        for i in range(count):
-            running.append(start_worker(settings, brokers, i, more))
-        yield running
-    finally:
-        for worker in running:
-            worker.process.terminate()
-        for worker in running:
-            try:
-                worker.process.wait(40)
-            except subprocess.TimeoutExpired:
-                worker.process.kill()
+def rss_mib(worker: Worker) -> int:
+    """Resident memory of a worker; -1 where the system does not tell."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{worker.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) // 1024
+    return -1
 
 
-def start_worker(settings: Settings, brokers: str, number: int, more: Iterable[str] = ()) -> Worker:
-    """Start one worker process on a free port."""
-    import socket  # noqa: PLC0415
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    given = {
-        f"RELAIS_{k.upper()}": str(v) for k, v in settings.model_dump(exclude_defaults=True, exclude_none=True).items()
-    }
-    given |= {
-        "RELAIS_BROKERS": brokers,
-        "RELAIS_REFERENCE_KEY": settings.reference_secret().hex(),
-        "RELAIS_WORKER_PORT": str(port),
-    }
+def bodies_file(settings: Settings) -> Path:
+    """The directory that the workers of a benchmark are given."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    log = settings.data_dir / f"worker-{number}.log"
-    bodies = settings.data_dir / "bodies.yaml"
-    bodies.write_text(DIRECTORY, encoding="utf-8")
-    command = [sys.executable, "-m", "deploy", "worker", "--slot", f"w{number}", "--directory", str(bodies), *more]
-    with log.open("ab") as out:
-        process = subprocess.Popen(command, env={**os.environ, **given}, stdout=out, stderr=out)  # noqa: S603
-    return Worker(process, port, log)
-
-
-async def wait_ready(running: Iterable[Worker]) -> float:
-    """Wait until every worker works; seconds that it took."""
-    begun = time.perf_counter()
-    for worker in running:
-        while not worker.ready():
-            if worker.process.poll() is not None:
-                raise DeployError(f"a worker ended: see {worker.log}")
-            if time.perf_counter() - begun > READY_S:
-                raise DeployError(f"a worker is not ready after {READY_S:.0f} s: see {worker.log}")
-            await asyncio.sleep(0.1)
-    return time.perf_counter() - begun
+    path = settings.data_dir / "bodies.yaml"
+    path.write_text(DIRECTORY, encoding="utf-8")
+    return path

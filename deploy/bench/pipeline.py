@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from deploy import topics
+from deploy import fleet, topics
 from deploy.bench import bed, floor
 from deploy.bench.traffic import Shape, Traffic
 from deploy.local_kafka import LocalKafka
@@ -41,21 +38,24 @@ async def _run(
     source = f"{settings.instance}.case-events"
     say(f"preparing {open_} open journeys")
     await bed.publish(brokers, source, settings.partitions, keys, traffic.before(open_))
-    with bed.workers(settings, brokers, workers) as running:
-        await bed.wait_ready(running)
+    given = ("--directory", str(bed.bodies_file(settings)))
+    with fleet.workers(settings, brokers, workers, given) as running:
+        await fleet.wait_ready(running)
         begun = time.perf_counter()
         await drained(running, say)
         prepared = time.perf_counter() - begun
     starts = await _ends(brokers, source, settings.partitions)
     say(f"publishing {facts} facts to measure")
     count, size = await bed.publish(brokers, source, settings.partitions, keys, traffic.measured(open_, facts))
-    with bed.workers(settings, brokers, workers) as running:
-        ready = await bed.wait_ready(running)
+    with fleet.workers(settings, brokers, workers, given) as running:
+        begun = time.perf_counter()
+        await fleet.wait_ready(running)
+        ready = time.perf_counter() - begun
         begun = time.perf_counter()
         await drained(running, say)
         seconds = time.perf_counter() - begun
-        scraped = [w.scrape() for w in running]
-        rss = [w.rss_mib() for w in running]
+        scraped = [bed.scrape(w) for w in running]
+        rss = [bed.rss_mib(w) for w in running]
     total = {k: sum(s.get(k, 0.0) for s in scraped) for k in {k for s in scraped for k in s}}
     written = floor.Load(total["relais_sent_records_total"] / count, total["relais_sent_bytes_total"] / count)
     say("measuring the floors")
@@ -77,7 +77,7 @@ async def _run(
     }  # fmt: skip
 
 
-async def drained(running: list[bed.Worker], say: Say) -> None:
+async def drained(running: list[fleet.Worker], say: Say) -> None:
     """Wait until no partition has anything left to read."""
     quiet = 0
     told = time.monotonic()
@@ -90,14 +90,11 @@ async def drained(running: list[bed.Worker], say: Say) -> None:
         await asyncio.sleep(0.05 if quiet else 0.2)
 
 
-def lag_of(worker: bed.Worker) -> int:
-    """Records that a worker has not taken yet."""
-    try:
-        with urlopen(f"http://127.0.0.1:{worker.port}/readyz", timeout=20) as answer:
-            status = json.load(answer)
-    except HTTPError as error:
-        status = json.load(error)
-    return sum(p["lag"] for p in status["partitions"]) if status["partitions"] else 1
+def lag_of(worker: fleet.Worker) -> int:
+    """Records that a worker has not taken yet; 1 while it owns nothing."""
+    worker.check()
+    partitions = worker.status()[1].get("partitions")
+    return sum(p["lag"] for p in partitions) if partitions else 1
 
 
 async def _ends(brokers: str, topic: str, partitions: int) -> dict[int, int]:

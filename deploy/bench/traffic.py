@@ -51,7 +51,7 @@ def _steps(single: bool) -> list[tuple[int, int, str, dict[str, Any]]]:
     """(which body, day within the journey, type, payload); handoffs are numbered by `leg`."""
     if single:
         only: list[tuple[int, str, dict[str, Any]]] = [(0, "case.opened", {"channel": "electronic", "place": "01451", "complete": True}),
-                (1, "case.acknowledged", {"kind": "receipt"}), 
+                (1, "case.acknowledged", {"kind": "receipt"}),
                 (5, "case.pieces-requested", {"pieces": ["PCMI2"], "due_on": FIRST_DAY + 95}),
                 (20, "case.pieces-received", {"pieces": ["PCMI2"], "complete": True}), (25, "case.step-started", {"step": "examination"}),
                 (40, "case.step-completed", {"step": "examination"}), (50, "case.decided", {"outcome": "granted", "reasons_stated": True}),

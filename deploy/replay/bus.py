@@ -16,12 +16,12 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
 
-from deploy import topics
+from deploy import fleet, topics
 from deploy.errors import DeployError, Exit
+from deploy.fleet import Worker
 from deploy.local_kafka import LocalKafka
 from deploy.reading import UnreachableError
-from deploy.replay import fleet, outputs
-from deploy.replay.fleet import Worker
+from deploy.replay import outputs
 from deploy.replay.story import DAY_MS, Story
 from schemas import codec
 from schemas.references import Keys, partition_of

@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from deploy import fleet
 from deploy import settings as chosen
 from deploy.errors import DeployError
 from deploy.letters import Choice, Letter, letters
 from deploy.local_kafka import LocalKafka
 from deploy.reading import records
-from deploy.replay import fleet
 from deploy.topics import ensure_instance
 from schemas import codec
 from streams.letters import dead_letter

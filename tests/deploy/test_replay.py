@@ -20,11 +20,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from connectors.eventlog import mapping
 from connectors.eventlog.facts import arrange
+from deploy import fleet
 from deploy import settings as chosen
 from deploy.errors import DeployError
+from deploy.fleet import Worker
 from deploy.local_kafka import LocalKafka
-from deploy.replay import bus, fleet, plain, story
-from deploy.replay.fleet import Worker
+from deploy.replay import bus, plain, story
 from deploy.replay.story import Said, Story
 from schemas import definitions, yamltext
 from tests.connectors.eventlog.test_replay import REAL, independent, invent, row, told, write_xes

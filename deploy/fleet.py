@@ -1,6 +1,6 @@
-"""Workers of a replay, as processes: start them with given settings, ask them how they are, end them.
+"""Workers of a replay or a benchmark, as processes: start them with given settings, ask them how they are, end them.
 
-Unlike those of `relais up` none is started again: a replay whose worker ends by itself has failed, and says so.
+Unlike those of `relais up` none is started again: a run whose worker ends by itself has failed, and says so.
 """
 
 from __future__ import annotations
