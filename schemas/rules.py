@@ -16,6 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 Scalar = str | bool | int | None
 SILENCE = "silence"
 """Type of the derived fact that silence had an effect (`effect`, `rule` in its data): never on the bus, only in rules."""
+APPLICANT = "applicant"
+"""Holder of a limit that binds the person."""
 UNITS = ("days", "ouvres", "ouvrables", "francs", "weeks", "months", "years")
 _ARTICLE = re.compile(r"(?P<ref>[^\[\]]+?)\s*\[(?P<mark>[a-z-]+)(?:\s+(?P<on>\d{4}-\d{2}-\d{2}))?\]")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -11,14 +12,15 @@ from connectors.gateway.words import Json
 from connectors.status.model import ReadModel, Row, Snapshot
 from schemas.codec import Codec, DecodeError
 from schemas.references import Keys, ReferenceFormatError, parse
-from streams.engine import clocks
 from streams.engine.book import Book
 from streams.engine.cases import ENDED, Case
 from streams.engine.clocktypes import ClockContext
+from streams.engine.consequences import Standing, appeal, standing
+from streams.engine.counting import local_day
 from streams.engine.facts import Copy, Fact, Reader
 from streams.engine.handoffs import Handoff, stated
 from streams.engine.steps import steps
-from streams.engine.view import case_clocks, fold
+from streams.engine.view import fold
 from streams.engine.visibility import (
     BodyViewer,
     CaseView,
@@ -36,11 +38,20 @@ from streams.engine.visibility import (
 log = structlog.get_logger()
 
 
+def wall_clock() -> int:
+    """The wall clock, ms since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
 class Asking:
     """Answers about journeys. Synchronous."""
 
-    def __init__(self, model: ReadModel, keys: Keys, events: Codec, book: Book) -> None:
+    def __init__(
+        self, model: ReadModel, keys: Keys, events: Codec, book: Book, now: Callable[[], int] = wall_clock
+    ) -> None:
+        """`now`: ms since the epoch; what silence has done by then is told."""
         self._model = model
+        self._now = now
         self._keys = keys
         self._reader = Reader(events, keys)
         self.book = book
@@ -105,7 +116,8 @@ class Asking:
         return found
 
     def _answer(self, now: Snapshot, row: Row, seen: Projected, viewer: Viewer) -> Json:
-        cases = fold(self._facts(now, row))
+        copies = self._facts(now, row)
+        cases, admitted = fold(copies), {copy.fact.key: copy.admitted for copy in copies}
         handoffs = now.handoffs([h.key for h in seen.handoffs])
         shown = [case.case for case in seen.cases if case.case is not None]
         alerts = now.alerts_of([self._keys.of(case["case"]) for case in row.datum["cases"]])
@@ -116,14 +128,14 @@ class Asking:
             if case.text in shown and sees_fact(case.body, fact.visibility or case.visibility, viewer)
         ]
         body = viewer.body if isinstance(viewer, BodyViewer) else None
-        explained = self._handoff_clocks(cases, viewer)
+        explained = self._handoff_clocks(cases, admitted, viewer)
         return {
             "door": seen.door,
             "procedure": self._procedure(seen.procedure, seen.opened_on),
             "opened_on": words.day(seen.opened_on),
             "settling": not row.live,
             "degraded": seen.degraded,
-            "cases": [self._case(case, cases, viewer) for case in seen.cases],
+            "cases": [self._case(case, cases, admitted, viewer) for case in seen.cases],
             "steps": self._steps(seen, facts, viewer),
             "handoffs": [
                 {
@@ -151,11 +163,12 @@ class Asking:
         journey = self.book.rules(procedure, opened_on or 0).journey
         return {"id": procedure, "title": words.text(journey.title) if journey.procedure == procedure else None}
 
-    def _case(self, seen: CaseView, cases: Mapping[bytes, Case], viewer: Viewer) -> Json:
+    def _case(self, seen: CaseView, cases: Mapping[bytes, Case], admitted: Mapping[bytes, int], viewer: Viewer) -> Json:
         shown: Json = {"body": words.body(self.book, seen.body), "state": seen.state, "neutral": seen.neutral}
         if seen.neutral or seen.case is None:
             return shown
         kept = cases.get(self._keys.of(seen.case))
+        standings = self._standings(kept)
         return shown | {
             "case": seen.case,
             "procedure": seen.procedure,
@@ -175,25 +188,46 @@ class Asking:
                 }
                 for s in seen.steps
             ],
-            "clocks": self._clocks(seen, kept, viewer),
+            "clocks": self._clocks(seen, kept, standings, admitted, viewer),
+            "opposability": words.opposability(appeal(standings, _shown(kept, viewer))),
             "conflicts": seen.conflicts,
             "contact": words.contact(self.book, seen.body, seen.procedure),
         }
 
-    def _clocks(self, seen: CaseView, case: Case | None, viewer: Viewer) -> list[Json]:
-        """The limits that the status lists, each derived anew; without derivation while facts are on their way."""
-        derived: dict[str, Json] = {}
-        if case is not None:
-            hidden = [f.key for f in case.facts if not sees_fact(case.body, f.visibility or case.visibility, viewer)]
-            for rule, run in case_clocks(case, self.book, explain=True):
-                derived[rule.id] = words.clock(rule, run, hidden)
+    def _standings(self, case: Case | None) -> list[Standing]:
+        """The clocks of a case as they stand now, those that silence started included."""
+        if case is None:
+            return []
+        rules = self.book.rules(case.procedure, case.started_on).case
+        calendar = self.book.calendar(case.body)
+        context = ClockContext(calendar, calendar.zone, case.first_received_on)
+        return standing(rules, case.facts, context, local_day(self._now(), context.zone), explain=True)
+
+    def _clocks(
+        self,
+        seen: CaseView,
+        case: Case | None,
+        standings: list[Standing],
+        admitted: Mapping[bytes, int],
+        viewer: Viewer,
+    ) -> list[Json]:
+        """The limits that the status lists, and those that silence started; without derivation while facts are on their way."""
+        shown = {fact.key for fact in _shown(case, viewer)}
+        hidden = [fact.key for fact in case.facts if fact.key not in shown] if case is not None else []
+        derived = {one.rule.id: words.clock(one, standings, admitted, hidden) for one in standings}
+        listed = {c["rule"] for c in seen.clocks}
         return [
-            derived.get(c["rule"])
-            or {"rule": c["rule"], "state": c["state"], "due_on": words.day(c["due_on"]), "derivation": []}
-            for c in seen.clocks
+            *(
+                derived.get(c["rule"])
+                or {"rule": c["rule"], "state": c["state"], "due_on": words.day(c["due_on"]), "derivation": []}
+                for c in seen.clocks
+            ),
+            *(derived[one.rule.id] for one in standings if one.follows and one.rule.id not in listed),
         ]
 
-    def _handoff_clocks(self, cases: Mapping[bytes, Case], viewer: Viewer) -> dict[bytes, list[Json]]:
+    def _handoff_clocks(
+        self, cases: Mapping[bytes, Case], admitted: Mapping[bytes, int], viewer: Viewer
+    ) -> dict[bytes, list[Json]]:
         """The limits of the handoffs to which a viewer is a party, derived anew."""
         found: dict[bytes, list[Json]] = {}
         for said in stated(cases.values()):
@@ -203,9 +237,9 @@ class Asking:
             facts = [said.sent, *said.others]
             for rule, _ in made.runs:
                 calendar = self.book.calendar(made.from_body if rule.calendar_of == "sender" else made.to)
-                run = clocks.run(rule, facts, ClockContext(calendar, calendar.zone), explain=True)
-                if run is not None:
-                    found.setdefault(said.key, []).append(words.clock(rule, run))
+                context = ClockContext(calendar, calendar.zone)
+                for one in standing([rule], facts, context, local_day(self._now(), context.zone), explain=True):
+                    found.setdefault(said.key, []).append(words.clock(one, (), admitted))
         return found
 
     def _steps(self, seen: Projected, facts: list[Fact], viewer: Viewer) -> list[Json]:
@@ -233,3 +267,10 @@ class Asking:
             for view in steps(journey, facts, ended)
             if isinstance(viewer, Operator) or not roles.intersection(view.step.hidden_from)
         ]
+
+
+def _shown(case: Case | None, viewer: Viewer) -> list[Fact]:
+    """The facts of a case that a viewer may know."""
+    if case is None:
+        return []
+    return [f for f in case.facts if sees_fact(case.body, f.visibility or case.visibility, viewer)]

@@ -133,7 +133,7 @@ def _answers() -> Json:
         "body": body, "state": _STRING, "neutral": flag, "case": _STRING, "procedure": _TEXT, "place": _TEXT, "opened_on": _DAY,
         "since": _DAY, "outcome": _TEXT, "decided_on": _DAY, "notified_on": _DAY, "asked": strings, "asked_until": _DAY,
         "steps": _list(_object({"step": _STRING, "started_on": _DAY, "completed_on": _DAY})), "clocks": _list(_ref("Clock")),
-        "conflicts": integer, "contact": contact,
+        "opposability": {"oneOf": [_ref("Opposability"), {"type": "null"}]}, "conflicts": integer, "contact": contact,
     }  # fmt: skip
     record = {
         "handoff": _STRING, "from": body, "to": body, "kind": _STRING, "step": _TEXT, "reason": _TEXT, "procedure": _TEXT,
@@ -154,13 +154,21 @@ def _answers() -> Json:
         "Clock": _object(
             {
                 "rule": _STRING, "title": _WORDS, "kind": _STRING, "state": _STRING, "started_on": _DAY, "due_on": _DAY,
-                "stopped_on": _DAY, "effect": _STRING, "articles": strings, "summary": _ref("Words"),
+                "stopped_on": _DAY, "effect": _STRING, "follows": _TEXT,
+                "silence": {"oneOf": [_ref("Silence"), {"type": "null"}]}, "articles": strings, "summary": _ref("Words"),
                 "derivation": _list(_object({
                     "on": _DAY, "op": _STRING, "articles": strings, "text": _ref("Words"), "sentence": _ref("Words"),
                 })),
             },
-            optional=("title", "kind", "started_on", "stopped_on", "effect", "articles", "summary"),
+            optional=("title", "kind", "started_on", "stopped_on", "effect", "follows", "silence", "articles", "summary"),
         ),
+        "Silence": _object({
+            "effect": _STRING, "on": _DAY, "observed_late": flag, "withdrawable_until": _DAY, "words": _ref("Words"),
+            "to_do": _WORDS,
+        }),
+        "Opposability": _object({
+            "can_be_invoked": {"type": ["boolean", "null"]}, "why": _TEXT, "articles": strings, "words": _ref("Words"),
+        }),
         "Case": _object(case, optional=tuple(n for n in case if n not in ("body", "state", "neutral"))),
         "Handoff": _object(record, optional=("cursor",)),
         "Passage": _object({

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from schemas.directory import Contact
 from schemas.rules import Text
 from streams.engine.book import Book
-from streams.engine.clocktypes import ClockRun
+from streams.engine.consequences import Standing, withdrawable_until
 from streams.engine.counting import to_date
-from streams.engine.rules import ClockRule
-from streams.engine.words import explained, line_in_words, summary
+from streams.engine.silence import Opposability, observed_late
+from streams.engine.words import (
+    explained,
+    line_in_words,
+    opposability_in_words,
+    silence_in_words,
+    summary,
+    to_do_in_words,
+)
 
 Json = dict[str, Any]
 
@@ -39,8 +47,18 @@ def contact(book: Book, id_: str, procedure: str | None) -> Json | None:
     return found.model_dump(exclude_none=True) if found else None
 
 
-def clock(rule: ClockRule, run: ClockRun, hidden: Iterable[bytes] = ()) -> Json:
-    """A time limit with its derivation; lines that rest on hidden facts are left out."""
+def clock(
+    one: Standing,
+    standings: Iterable[Standing] = (),
+    admitted: Mapping[bytes, int] = MappingProxyType({}),
+    hidden: Iterable[bytes] = (),
+) -> Json:
+    """A time limit with its derivation; lines that rest on hidden facts are left out.
+
+    `standings`: those of the same case, to tell until when what silence gave can be withdrawn. `admitted`: when each fact was received
+    (ms), by key, to tell whether silence was learnt of late.
+    """
+    rule, run = one.rule, one.run
     secret = frozenset(hidden)
     lines = [line for line in run.derivation if line.key is None or line.key not in secret]
     shown = run._replace(derivation=tuple(lines))
@@ -53,6 +71,8 @@ def clock(rule: ClockRule, run: ClockRun, hidden: Iterable[bytes] = ()) -> Json:
         "due_on": day(run.due_on),
         "stopped_on": day(run.stopped_on),
         "effect": run.effect.value,
+        "follows": one.follows,
+        "silence": None if one.silence is None else silence(one, standings, admitted),
         "articles": list(rule.articles),
         "summary": {"fr": summary(run, "fr"), "en": summary(run, "en")},
         "derivation": [
@@ -65,6 +85,40 @@ def clock(rule: ClockRule, run: ClockRun, hidden: Iterable[bytes] = ()) -> Json:
             }
             for line, fr, en in zip(lines, explained(shown, "fr"), explained(shown, "en"), strict=True)
         ],
+    }
+
+
+def silence(one: Standing, standings: Iterable[Standing], admitted: Mapping[bytes, int]) -> Json:
+    """The effect that silence has had under a time limit, dated as the law dates it."""
+    assert one.silence is not None
+    effect, on = str(one.silence.data["effect"]), one.silence.date
+    received = admitted.get(one.run.start or b"")
+    late = received is not None and observed_late(one.run, received)
+    return {
+        "effect": effect,
+        "on": day(on),
+        "observed_late": late,
+        "withdrawable_until": day(withdrawable_until(standings, one.rule.id)),
+        "words": {"fr": silence_in_words(effect, on, late, "fr"), "en": silence_in_words(effect, on, late, "en")},
+        "to_do": {"fr": to_do_in_words(effect, "fr"), "en": to_do_in_words(effect, "en")}
+        if to_do_in_words(effect, "fr")
+        else None,
+    }
+
+
+def opposability(found: Opposability | None) -> Json | None:
+    """Whether the time to appeal can be invoked against the person, and why not; None before there is anything to contest."""
+    if found is None:
+        return None
+    why = found.reason.value if found.reason else None
+    return {
+        "can_be_invoked": found.opposable,
+        "why": why,
+        "articles": list(found.articles),
+        "words": {
+            "fr": opposability_in_words(found.opposable, why, "fr"),
+            "en": opposability_in_words(found.opposable, why, "en"),
+        },
     }
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from schemas.rules import SILENCE
+from schemas.rules import APPLICANT, SILENCE, Effect
 from streams.engine import clocks
 from streams.engine.clocktypes import ClockContext, ClockFact, ClockRun
 from streams.engine.rules import ENDS_OF_RIGHTS, IMPLIED, ClockRule
-from streams.engine.silence import Silence, took_effect, with_silence
+from streams.engine.silence import Opposability, Silence, opposability, took_effect, with_silence
 
 OF_SILENCE = IMPLIED - ENDS_OF_RIGHTS
 """Effects that silence has; the others only end somebody's time."""
+DECIDES = frozenset({Effect.REFUSED, Effect.OPPOSED, Effect.CONFIRMED})
+"""Effects against which the person may appeal."""
 
 
 class Standing(NamedTuple):
@@ -39,8 +41,8 @@ def standing(
 ) -> list[Standing]:
     """Every clock of a case as it is known on `today` (days since 1970-01-01), those that silence started included.
 
-    A clock that a fact starts as well (an appeal, by a decision that came after all) is run with the silence among the facts of
-    its day: what came first starts it.
+    A clock that a fact starts as well is started by what came first; but the time to appeal starts again if an express decision
+    comes while it runs (CJA R421-2).
     """
     rules = list(rules)
     found: list[Standing] = []
@@ -62,13 +64,19 @@ def standing(
         chosen: Standing | None = Standing(rule, plain, None, None) if plain is not None else None
         for cause, before, silence in silences:
             run = clocks.run(rule, with_silence(facts, before, today), context, explain)
-            if run is not None and run.start == silence.key:
+            if run is not None and run.start == silence.key and not _starts_again(rule, run, plain):
                 chosen = Standing(rule, run, None, cause.id)
                 break
         if chosen is not None:
             found.append(chosen)
     order = {rule.id: place for place, rule in enumerate(rules)}
     return sorted(found, key=lambda one: order[one.rule.id])
+
+
+def _starts_again(rule: ClockRule, run: ClockRun, plain: ClockRun | None) -> bool:
+    if rule.effect is not Effect.BARRED or rule.holder != APPLICANT or plain is None or plain.origin_on is None:
+        return False
+    return run.due_on is not None and plain.origin_on <= run.due_on
 
 
 def withdrawable_until(standings: Iterable[Standing], effect_of: str) -> int | None:
@@ -82,3 +90,12 @@ def withdrawable_until(standings: Iterable[Standing], effect_of: str) -> int | N
 def is_withdrawal(rule: ClockRule) -> bool:
     """Whether a clock bounds the time in which the body may take its decision back (CRPA L242-1, C. urb. L424-5)."""
     return rule.id.rpartition(".")[2] == "withdrawal"
+
+
+def appeal(standings: Iterable[Standing], facts: Sequence[ClockFact]) -> Opposability | None:
+    """Whether the time to appeal counts against the person; `None` before there is anything to appeal against."""
+    silence = next(
+        (one.silence for one in standings if one.silence is not None and one.silence.data["effect"] in DECIDES), None
+    )
+    decided = any(fact.type in ("case.decided", "case.notified") for fact in facts)
+    return opposability(facts, silence) if decided or silence is not None else None

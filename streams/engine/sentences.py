@@ -186,3 +186,38 @@ WHOSE = {
     "first-body": ("la première administration saisie", "the first body seized"),
     "competent-body": ("l'administration compétente", "the competent body"),
 }
+
+TOOK_EFFECT = (
+    "Le silence a produit son effet le {day} : {effect}.",
+    "Silence took effect on {day}: {effect}.",
+)
+LEARNT_LATE = ("Cela n'a été connu qu'après cette date.", "This was only learnt after that day.")
+
+OPPOSABLE: dict[bool | None, tuple[str, str]] = {
+    True: ("Le délai de recours court contre la personne.", "The time to appeal runs against the person."),
+    False: (
+        "Le délai de recours ne peut pas être opposé à la personne.",
+        "The time to appeal cannot be held against the person.",
+    ),
+    None: (
+        "On ne sait pas si le délai de recours peut être opposé à la personne.",
+        "It is not known whether the time to appeal can be held against the person.",
+    ),
+}
+
+NOT_OPPOSABLE: dict[str, tuple[str, str]] = {
+    "not-notified": (
+        "La décision ne lui a pas été notifiée.",
+        "The person was not notified of the decision.",
+    ),
+    "routes-not-stated": (
+        "La notification n'indiquait pas les voies et délais de recours.",
+        "The notice did not state how and until when to appeal.",
+    ),
+    "not-acknowledged": ("Aucun accusé de réception n'a été envoyé.", "No acknowledgement was sent."),
+    "acknowledgement-incomplete": (
+        "Il manque à l'accusé de réception des mentions obligatoires.",
+        "The acknowledgement lacks mentions that are compulsory.",
+    ),
+    "unknown": ("Les informations reçues ne le disent pas.", "What was stated does not tell."),
+}

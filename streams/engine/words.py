@@ -7,7 +7,17 @@ from typing import Any, Literal
 
 from streams.engine.clocktypes import ClockRun, Line, Op, State
 from streams.engine.counting import to_date
-from streams.engine.sentences import EFFECTS, NOT_RUNNING, SENTENCES, TO_DO, WHOSE
+from streams.engine.sentences import (
+    EFFECTS,
+    LEARNT_LATE,
+    NOT_OPPOSABLE,
+    NOT_RUNNING,
+    OPPOSABLE,
+    SENTENCES,
+    TO_DO,
+    TOOK_EFFECT,
+    WHOSE,
+)
 
 Language = Literal["fr", "en"]
 _DAYS = {
@@ -72,6 +82,18 @@ def effect_in_words(effect: str, language: Language) -> str:
 def to_do_in_words(effect: str, language: Language) -> str | None:
     """What a person can do then, if there is something."""
     return _pick(TO_DO[effect], language) if effect in TO_DO else None
+
+
+def silence_in_words(effect: str, on: int, late: bool, language: Language) -> str:
+    """That silence had an effect, on the day that the law names; `late`: it was learnt afterwards."""
+    told = _pick(TOOK_EFFECT, language).format(day=day_in_words(on, language), effect=effect_in_words(effect, language))
+    return f"{told} {_pick(LEARNT_LATE, language)}" if late else told
+
+
+def opposability_in_words(opposable: bool | None, reason: str | None, language: Language) -> str:
+    """Whether the time to appeal can be held against the person, and why not."""
+    told = _pick(OPPOSABLE[opposable], language)
+    return f"{told} {_pick(NOT_OPPOSABLE[reason], language)}" if reason else told
 
 
 def _until(day: int | None, language: Language) -> str:
