@@ -32,6 +32,9 @@ class Player:
     def first_act(self) -> None:
         """Tell the past, dated as at the first start, and wait until its alert shows."""
         day = self._first_day()
+        if day is None:
+            self._say("example: the gateway does not tell what it knows; not told again, lest it differ")
+            return
         words = example.first_act(day)
         self._say(f"example: {len({w.body for w in words})} bodies state {len(words)} facts")
         if self._state(words, wait=30):
@@ -53,34 +56,34 @@ class Player:
         else:
             self._quiet_until = now + 5
 
-    def _first_day(self) -> date:
-        """The day of the first start, which the bus itself remembers; today if this is it."""
-        today = datetime.now(PARIS).date()
-        try:
+    def _first_day(self) -> date | None:
+        """The day of the first start, which the bus itself remembers; today if this is it; None if nobody can say."""
+        end = time.monotonic() + SHOWN_S
+        while time.monotonic() < end:
             answer = self._ask("GET", example.TOWN, f"/v1/journeys/{example.GRANTED}")
-        except httpx2.TransportError:
-            return today
-        if answer.status_code != httpx2.codes.OK:
-            return today
-        opened: str = next(c["opened_on"] for c in answer.json()["cases"] if c.get("case") == example.GRANTED)
-        return date.fromisoformat(opened) + timedelta(example.OLDEST)
+            if answer is not None and answer.status_code == httpx2.codes.NOT_FOUND:
+                return datetime.now(PARIS).date()
+            if answer is not None and answer.is_success:
+                cases = answer.json()["cases"]
+                opened: str = next(c["opened_on"] for c in cases if c.get("case") == example.GRANTED)
+                return date.fromisoformat(opened) + timedelta(example.OLDEST)
+            time.sleep(0.5)
+        return None
 
     def _state(self, words: Sequence[Word], wait: int = 0) -> bool:
-        """State facts, a batch for each body; whether all were taken."""
+        """State facts, a batch for each body; whether there is nothing to try again."""
         by_body: dict[str, list[dict[str, Any]]] = {}
         for word in words:
             by_body.setdefault(word.body, []).append(word.event)
         taken = True
         for body, events in by_body.items():
-            try:
-                prefer = f"wait={wait}, access-code" if wait else "access-code"
-                answer = self._ask("POST", body, "/v1/events", events, {"prefer": prefer})
-            except httpx2.TransportError as error:
-                self._say(f"example: the gateway does not answer ({type(error).__name__})")
-                return False
-            if not answer.is_success:
-                self._say(f"example: {body} was refused: {answer.status_code} {answer.json().get('detail', '')}")
-                taken = False
+            prefer = f"wait={wait}, access-code" if wait else "access-code"
+            answer = self._ask("POST", body, "/v1/events", events, {"prefer": prefer})
+            if answer is None or not answer.is_success:
+                why = "the gateway does not answer" if answer is None else f"{answer.status_code} {answer.text[:300]}"
+                self._say(f"example: {body} could not state {len(events)} facts: {why}")
+                later = answer is None or answer.is_server_error or answer.status_code == httpx2.codes.TOO_MANY_REQUESTS
+                taken = taken and not later
                 continue
             self.codes |= {a["subject"]: a["access_code"] for a in answer.json()["accepted"] if "access_code" in a}
         return taken
@@ -89,7 +92,7 @@ class Player:
         end = time.monotonic() + SHOWN_S
         while time.monotonic() < end:
             answer = self._ask("GET", example.TOWN, f"/v1/journeys/{example.STALLED}")
-            alerts = answer.json().get("alerts", []) if answer.is_success else []
+            alerts = answer.json().get("alerts", []) if answer is not None and answer.is_success else []
             if alerts:
                 found = next((a for a in alerts if a["handoff"]), alerts[0])
                 about = f"{found['body']['name']}, {found['rule']}, due on {found['due_on']}"
@@ -100,6 +103,9 @@ class Player:
 
     def _ask(
         self, method: str, body: str, path: str, said: Any = None, headers: Mapping[str, str] | None = None
-    ) -> httpx2.Response:
+    ) -> httpx2.Response | None:
         given = {"authorization": f"Bearer {self._tokens[body]}", **(headers or {})}
-        return httpx2.request(method, self._base + path, json=said, headers=given, timeout=40)
+        try:
+            return httpx2.request(method, self._base + path, json=said, headers=given, timeout=40)
+        except httpx2.TransportError:
+            return None  # it was stopped, or starts again

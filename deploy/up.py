@@ -58,11 +58,11 @@ def run(settings: Settings, workers: int, with_example: bool, files: Sequence[st
 
 def _run(settings: Settings, workers: int, with_example: bool, files: Sequence[str], parts: ExitStack) -> None:
     settings.ensure_reference_secret()
+    http, *ports = _ports(settings, workers)
     brokers = settings.brokers or parts.enter_context(_broker(settings.data_dir))
     made = asyncio.run(topics.ensure_instance(settings, brokers))
     say(f"topics: {len(made)} created" if made else "topics: found")
     tokens = ensure_tokens(settings, (*example.BODIES, OPERATOR)) if with_example else {}
-    http, *ports = _ports(settings, workers)
     shared = {"RELAIS_BROKERS": brokers, "RELAIS_DATA_DIR": str(settings.data_dir.absolute())}
     base = f"http://{_reachable(settings.http_host)}:{http}"
     logs = settings.data_dir.absolute() / "logs"
@@ -188,7 +188,7 @@ def _broker(folder: Path) -> Iterator[str]:
     if broker.running() and not ours.exists():
         yield broker.start().bootstrap
         return
-    say("broker: starting")
+    say("broker: found, left by a start that did not stop" if broker.running() else "broker: starting")
     ours.parent.mkdir(parents=True, exist_ok=True)
     ours.touch()
     try:
