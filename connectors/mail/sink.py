@@ -87,8 +87,8 @@ class MailSink:
             wait = self._config.look_s
             if self._ready():
                 try:
-                    for due in await asyncio.to_thread(self._due):
-                        await self._send(due)
+                    sent = [await self._send(due) for due in await asyncio.to_thread(self._due)]
+                    wait = wait if all(sent) else self._config.retry_s
                 except (NotReadyError, DBAPIError) as error:
                     log.warning("what is to be mailed cannot be read now", error=type(error).__name__)
                 except (aiosmtplib.SMTPException, OSError) as error:
@@ -131,26 +131,29 @@ class MailSink:
         contacts = (body.contacts.get(procedure), body.contacts.get("*"))
         return next((c.mail for c in contacts if c is not None and c.mail), None)
 
-    async def _send(self, due: _Due) -> None:
+    async def _send(self, due: _Due) -> bool:
+        """Whether it is settled; False if this one is to be tried again. Raises what concerns the server as a whole."""
         config = self._config
         made = message(due.record, self._book, config.sender, due.recipient, config.link, due.key.hex())
         fate = Fate.SENT
         try:
             await aiosmtplib.send(made, timeout=config.timeout_s, **self._server)
-        except (aiosmtplib.SMTPRecipientsRefused, aiosmtplib.SMTPResponseException) as error:
+        except (aiosmtplib.SMTPRecipientsRefused, aiosmtplib.SMTPDataError) as error:
             if not _for_good(error):
-                raise
+                MAILS.labels("failed").inc()
+                return False
             fate = Fate.REFUSED
             log.warning("a message was refused for good: look at the contact of the body", body=due.record["to"])
         MAILS.labels(fate.value).inc()
         await asyncio.to_thread(self._ledger.enter, due.key, fate, time.time_ns() // 1_000_000)
+        return True
 
 
-def _for_good(error: aiosmtplib.SMTPException) -> bool:
-    """Whether this very message was refused for ever; a server that refuses us altogether may be mended."""
+def _for_good(error: aiosmtplib.SMTPRecipientsRefused | aiosmtplib.SMTPDataError) -> bool:
+    """Whether a message was refused for ever, rather than for now."""
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
         return all(500 <= one.code < 600 for one in error.recipients)
-    return isinstance(error, aiosmtplib.SMTPDataError) and 500 <= error.code < 600
+    return 500 <= error.code < 600
 
 
 def _server(config: MailConfig) -> dict[str, Any]:
