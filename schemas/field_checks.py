@@ -30,7 +30,10 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+~=-]{0,127}")
 _PLACE = re.compile(r"[0-9][0-9AB][0-9]{3}")
 _ACCESS_CODE = re.compile(r"scrypt\$[0-9a-f]{32,128}\$[0-9a-f]{64,128}")
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]{1,20}:[^\s\x00-\x1f\x7f]{1,1980}")
+_ADDRESS = re.compile(
+    r"(?!(?:javascript|vbscript|data|blob|file|about):)"  # code, or content, or a place on the reader's own machine
+    r"[a-z][a-z0-9+.-]{1,20}:[^\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]{1,1980}"
+)
 
 
 class Found:
@@ -168,7 +171,7 @@ def _document(found: Found, field: str, value: dict[str, Any]) -> None:
         found.add(
             ProblemCode.MALFORMED_DOCUMENT,
             f"{field}.location",
-            "write an address with its scheme, at most 2000 characters",
+            "write an address to fetch it from, with its scheme such as https:, at most 2000 characters",
         )
     if value["until"] is not None:
         found.check_limit(f"{field}.until", value["until"])
