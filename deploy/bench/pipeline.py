@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,13 @@ Say = Callable[[str], None]
 
 def run(shape: Shape, open_: int, facts: int, workers: int, folder: Path, say: Say) -> dict[str, Any]:
     """Run on a broker of its own in `folder`; the figures as a JSON object."""
-    settings = load(data_dir=folder, instance="bench", batch_records=5000, cache_mb=min(12_288, 512 + open_ // 12))
+    settings = load(
+        data_dir=folder,
+        instance="bench",
+        batch_records=5000,
+        cache_mb=min(12_288, 512 + open_ // 12),
+        session_timeout_ms=120_000,
+    )
     settings.ensure_reference_secret()
     with LocalKafka(folder / "kafka", say=lambda _: None) as broker:
         return asyncio.run(_run(settings, broker.bootstrap, shape, open_, facts, workers, say))
@@ -40,23 +48,23 @@ async def _run(
     await bed.publish(brokers, source, settings.partitions, keys, traffic.before(open_))
     given = ("--directory", str(bed.bodies_file(settings)))
     with fleet.workers(settings, brokers, workers, given) as running:
-        await fleet.wait_ready(running)
-        begun = time.perf_counter()
-        await drained(running, say)
-        prepared = time.perf_counter() - begun
-    starts = await _ends(brokers, source, settings.partitions)
-    say(f"publishing {facts} facts to measure")
-    count, size = await bed.publish(brokers, source, settings.partitions, keys, traffic.measured(open_, facts))
-    with fleet.workers(settings, brokers, workers, given) as running:
         begun = time.perf_counter()
         await fleet.wait_ready(running)
         ready = time.perf_counter() - begun
+        await drained(running, say, await ends(brokers, source, settings.partitions))
+        prepared = time.perf_counter() - begun
+        starts = await ends(brokers, source, settings.partitions)
+        before = _sum(map(bed.scrape, running))
+        say(f"publishing {facts} facts to measure while the workers stand still")
+        with _standing_still(running):
+            count, size = await bed.publish(brokers, source, settings.partitions, keys, traffic.measured(open_, facts))
+            targets = await ends(brokers, source, settings.partitions)
         begun = time.perf_counter()
-        await drained(running, say)
+        await drained(running, say, targets)
         seconds = time.perf_counter() - begun
-        scraped = [bed.scrape(w) for w in running]
+        after = _sum(map(bed.scrape, running))
         rss = [bed.rss_mib(w) for w in running]
-    total = {k: sum(s.get(k, 0.0) for s in scraped) for k in {k for s in scraped for k in s}}
+    total = {name: value - before.get(name, 0.0) for name, value in after.items()}
     written = floor.Load(total["relais_sent_records_total"] / count, total["relais_sent_bytes_total"] / count)
     say("measuring the floors")
     floors = await _floors(settings, brokers, source, starts, count, size, written, say)
@@ -77,12 +85,32 @@ async def _run(
     }  # fmt: skip
 
 
-async def drained(running: list[fleet.Worker], say: Say) -> None:
-    """Wait until no partition has anything left to read."""
+def _sum(scraped: Iterable[dict[str, float]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for one in scraped:
+        for name, value in one.items():
+            found[name] = found.get(name, 0.0) + value
+    return found
+
+
+@contextmanager
+def _standing_still(running: list[fleet.Worker]) -> Iterator[None]:
+    """Stop the workers where they are; what they hold in memory stays. Shorter than the session time-out."""
+    for worker in running:
+        worker.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for worker in running:
+            worker.process.send_signal(signal.SIGCONT)
+
+
+async def drained(running: list[fleet.Worker], say: Say, targets: Mapping[int, int]) -> None:
+    """Wait until every partition has passed its target and none has anything left to read."""
     quiet = 0
     told = time.monotonic()
     while quiet < 3:
-        lag = sum(lag_of(w) for w in running)
+        lag = left(running, targets)
         quiet = quiet + 1 if lag == 0 else 0
         if time.monotonic() - told > 5:
             say(f"  {lag} records to go")
@@ -90,14 +118,21 @@ async def drained(running: list[fleet.Worker], say: Say) -> None:
         await asyncio.sleep(0.05 if quiet else 0.2)
 
 
-def lag_of(worker: fleet.Worker) -> int:
-    """Records that a worker has not taken yet; 1 while it owns nothing."""
-    worker.check()
-    partitions = worker.status()[1].get("partitions")
-    return sum(p["lag"] for p in partitions) if partitions else 1
+def left(running: list[fleet.Worker], targets: Mapping[int, int]) -> int:
+    """Records that are not taken yet: up to the targets at least, and whatever else the workers see."""
+    missing = dict(targets)
+    lag = 0
+    for worker in running:
+        worker.check()
+        for partition in worker.status()[1].get("partitions", ()):
+            lag += partition["lag"]
+            number = partition["partition"]
+            missing[number] = max(0, missing.get(number, 0) - partition["offset"])
+    return lag + sum(missing.values())
 
 
-async def _ends(brokers: str, topic: str, partitions: int) -> dict[int, int]:
+async def ends(brokers: str, topic: str, partitions: int) -> dict[int, int]:
+    """End of each partition of a topic."""
     consumer = AIOKafkaConsumer(bootstrap_servers=brokers)
     await consumer.start()
     try:
