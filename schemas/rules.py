@@ -93,6 +93,12 @@ def _length(value: Any) -> Any:
     return {"parts": tuple(parts)}
 
 
+def about(length: Length) -> float:
+    """A length in days, roughly: to put lengths in order."""
+    days = {"days": 1.0, "ouvres": 1.4, "ouvrables": 1.2, "francs": 1.0, "weeks": 7.0, "months": 30.4, "years": 365.0}
+    return sum(count * days[unit] for count, unit in length.parts)
+
+
 LengthText = Annotated[Length, BeforeValidator(_length)]
 
 
@@ -285,7 +291,7 @@ class Clock(Model):
     holder: str | None = None
     """Role that has to act; `applicant` for a limit that binds the person."""
     warn: tuple[LengthText, ...] = ()
-    """How long before the end to warn; several levels."""
+    """How long before the end to warn; several levels, the longest first."""
     modifiers: tuple[Modifier, ...] = ()
     citizen: Text | None = None
     """What the person needs to know about it."""
@@ -298,6 +304,8 @@ class Clock(Model):
             raise ValueError("a legal clock names at least one article")
         if self.valid_from and self.valid_to and self.valid_to < self.valid_from:
             raise ValueError("valid_to lies before valid_from")
+        if list(self.warn) != sorted(self.warn, key=about, reverse=True):
+            raise ValueError("the levels of `warn` go from far to near: 15 days, 3 days")
         if self.back_to and (len(self.length.parts) != 1 or self.length.parts[0][1] != "weeks"):
             raise ValueError("a clock that counts back to a weekday has a length in weeks")
         return self

@@ -35,6 +35,7 @@ _SUMMARIES = {
     "not-taken": "{body} a lu un dossier transmis par {other} et ne l'a pas pris en charge",
     "silent": "{body} a pris en charge un dossier transmis par {other} et n'a plus rien dit",
     "breached": "{body} a laissé passer une date limite",
+    "about-to-breach": "{body} a une date limite proche",
     "ping-pong": "Un même dossier revient à {body} sans avancer",
     "conflict": "Une source de {body} a dit deux choses différentes d'un même fait",
 }

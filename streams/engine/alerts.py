@@ -39,6 +39,8 @@ class Reason(StrEnum):
     """Accepted, and nothing since."""
     BREACHED = "breached"
     """A time limit of a case has passed."""
+    ABOUT_TO_BREACH = "about-to-breach"
+    """A time limit ends soon."""
     PING_PONG = "ping-pong"
     """The same work came back without progress."""
     CONFLICT = "conflict"
@@ -74,6 +76,8 @@ class Alerts:
         """An alert for a clock that has run out, now or once; none for a limit that only binds the person."""
         if not raises(rule, run):
             return
+        if rule.warn:
+            self._warnings(rule, run, subject, record)
         episodes: list[dict[str, int | None]] = [{"raised_on": a, "resolved_on": b} for a, b in run.episodes]
         if run.due_at is not None and run.stopped_on is None and run.breach_on is not None:
             if run.due_at <= self.now:
@@ -89,6 +93,24 @@ class Alerts:
                 {**record, "severity": severity, "due_on": run.due_on, "episodes": episodes},
             )
 
+    def _warnings(self, rule: ClockRule, run: ClockRun, subject: bytes, record: dict[str, Any]) -> None:
+        """One alert for each level of warning: it lasts from its day until the clock stops, is moved, or runs out."""
+        for level, name in enumerate(rule.warn_names):
+            closed = [(first, last) for at, first, last in run.warned if at == level]
+            episodes: list[dict[str, int | None]] = [{"raised_on": a, "resolved_on": b} for a, b in closed]
+            if run.warns and run.due_at is not None:
+                day, instant = run.warns[level]
+                if run.due_at <= self.now:
+                    episodes.append({"raised_on": day, "resolved_on": run.breach_on})
+                elif instant <= self.now:
+                    episodes.append({"raised_on": day, "resolved_on": None})
+                else:
+                    self.next_due = min(self.next_due, instant)
+            if episodes and run.start is not None:
+                severity = "warning" if level == rule.last_warning else "info"
+                warned = {**record, "reason": Reason.ABOUT_TO_BREACH.value, "severity": severity, "due_on": run.due_on}
+                self._add(rule.id, subject, run.start, {**warned, "episodes": episodes}, name)
+
     def event(
         self,
         rule: Reason,
@@ -102,8 +124,8 @@ class Alerts:
         episodes = [{"raised_on": raised_on, "resolved_on": resolved_on}]
         self._add(rule.value, subject, start, {**record, "severity": "warning", "due_on": None, "episodes": episodes})
 
-    def _add(self, rule: str, subject: bytes, start: bytes, record: dict[str, Any]) -> None:
-        key = alert_id(rule, subject, start)
+    def _add(self, rule: str, subject: bytes, start: bytes, record: dict[str, Any], level: str = "") -> None:
+        key = alert_id(rule + level, subject, start)
         parties = (record["body"], record["other"])
         care = [f for f in self._care.get(key.hex(), ()) if f.body in parties]
         last = max(care, key=lambda f: (f.date, f.key), default=None)

@@ -58,7 +58,7 @@ def easter(year: int) -> date:
 class Calendar:
     """Working days of one body. Immutable in what it says; remembers each year it was asked for."""
 
-    __slots__ = ("_years", "closures", "holidays", "id", "memo", "weekend", "zone")
+    __slots__ = ("_years", "closures", "holidays", "id", "memo", "warned", "weekend", "zone")
 
     def __init__(
         self,
@@ -77,6 +77,8 @@ class Calendar:
         self._years: dict[int, dict[date, str]] = {}
         self.memo: dict[tuple[object, ...], int] = {}
         """Results of counting with this calendar, kept by those who count."""
+        self.warned: dict[tuple[object, ...], tuple[tuple[int, int], ...]] = {}
+        """Days and instants of warnings before an end, kept in the same way."""
 
     def _of(self, year: int) -> dict[date, str]:
         found = self._years.get(year)

@@ -76,6 +76,7 @@ def _matches(where: tuple[tuple[str, tuple[Any, ...]], ...], data: Mapping[str, 
 
 def _step(state: Running, fact: ClockFact, actions: tuple[Action, ...]) -> None:
     breach = state.breach_on() if state.stopped is None and state.waiting_for is None else None
+    warns = state.warns() if breach is not None and state.rule.warn else ()
     before, fresh, understood, handled = state.due, state.start is None, False, False
     data, day = fact.data, fact.date
     for where, field, shift, handle, what in actions:
@@ -101,6 +102,12 @@ def _step(state: Running, fact: ClockFact, actions: tuple[Action, ...]) -> None:
             state.lines.append(Line(Op.DUE, fact.date, fact.key, (), (("due", state.due),)))
     if breach is not None and day >= breach and (state.stopped is not None or state.due is None or state.due >= day):
         state.episodes.append((breach, day))
+    if (
+        warns
+        and breach is not None
+        and (state.stopped is not None or state.due != before or state.waiting_for is not None)
+    ):
+        state.end_warnings(warns, breach, day)
 
 
 def _explain_end(state: Running) -> None:
@@ -190,4 +197,6 @@ def _result(state: Running) -> ClockRun:
         tuple(pauses),
         tuple(state.episodes),
         tuple(state.lines) if state.lines is not None else (),
+        tuple(state.warned),
+        state.warns() if state.rule.warn else (),
     )

@@ -149,6 +149,10 @@ class ClockRun(NamedTuple):
     """Times when it was overdue, from facts alone: first day overdue, day of the fact that ended that."""
     derivation: tuple[Line, ...]
     """Empty unless asked for."""
+    warned: tuple[tuple[int, int, int], ...] = ()
+    """Times when a warning was due, from facts alone: level, first day, day of the fact (or of the end) that ended it."""
+    warns: tuple[tuple[int, int], ...] = ()
+    """For each level, the day and the instant (ms) from which to warn of the end that counts now; empty if it does not run."""
 
     def overdue(self, today: int) -> tuple[tuple[int, int | None], ...]:
         """All overdue episodes as known on `today`: the closed ones, and the open one if the clock has run out."""

@@ -39,11 +39,15 @@ def output(topic: str, value: bytes) -> Output:
 
 
 def next_due(runs: Runs) -> int:
-    """First instant at which one of these clocks runs out, ms; 0 if one is known to have been overdue."""
+    """First instant at which one of these clocks warns or runs out, ms; 0 if one is known to have done so before."""
     acting = [run for rule, run in runs if raises(rule, run)]
-    if any(run.episodes for run in acting):
+    if any(run.episodes or run.warned for run in acting):
         return 0
-    return min((run.due_at for run in acting if run.due_at is not None and run.stopped_on is None), default=NEVER)
+    first = NEVER
+    for run in acting:
+        if run.due_at is not None and run.stopped_on is None:
+            first = min(first, run.due_at, *(instant for _, instant in run.warns))
+    return first
 
 
 class File:

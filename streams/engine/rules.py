@@ -59,6 +59,7 @@ class ClockRule:
         "id",
         "ignores_after_end",
         "kind",
+        "last_warning",
         "next_day",
         "origin_cap",
         "running",
@@ -71,6 +72,7 @@ class ClockRule:
         "valid_from",
         "valid_to",
         "warn",
+        "warn_names",
     )
 
     def __init__(self, clock: Clock) -> None:
@@ -93,7 +95,12 @@ class ClockRule:
         self.valid_to = to_day(clock.valid_to) if clock.valid_to else None
         back = _WEEKDAYS.index(clock.back_to) if clock.back_to else None
         self.counted = Counted(parts(clock.length), clock.franc, Roll(clock.roll), FirstDay(clock.first_day), back)
-        self.warn = tuple(parts(length) for length in clock.warn)
+        self.warn = tuple(parts(length) for length in clock.warn) if self.alerts else ()
+        """How long before the end to warn, where a body has to act."""
+        self.warn_names = tuple(f" warn {length}" for length in clock.warn) if self.alerts else ()
+        """What tells the alerts of these levels apart."""
+        self.last_warning = len(self.warn) - 1
+        """The level next to the end; the schema has them from far to near."""
         self.origin_cap: tuple[tuple[Part, ...], tuple[str, ...]] | None = None
         modifiers: dict[str, list[Action]] = {}
         for index, modifier in enumerate(clock.modifiers):

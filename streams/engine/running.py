@@ -15,12 +15,14 @@ from streams.engine.counting import (
     Roll,
     Unit,
     add_parts,
+    midnight,
     rolled,
     sane,
     to_date,
     to_day,
     weekday_before,
 )
+from streams.engine.warning import Warns, warnings
 
 if TYPE_CHECKING:
     from streams.engine.rules import ClockRule
@@ -124,6 +126,8 @@ class Running:
         "waiter",
         "waiting_for",
         "waiting_since",
+        "warned",
+        "warning",
     )
 
     def __init__(self, rule: ClockRule, context: ClockContext, lines: list[Line] | None) -> None:
@@ -141,6 +145,7 @@ class Running:
         self.took: Effect | None = None
         self.took_on: int | None = None
         self.episodes: list[tuple[int, int]] = []
+        self.warned: list[tuple[int, int, int]] = []
         self.waited: list[tuple[int, int | None]] = []
         self._clear()
 
@@ -158,6 +163,8 @@ class Running:
         self.waiter = -1
         self.capped_at: int | None = None
         self.cap_articles: tuple[str, ...] = ()
+        self.warning: dict[int, int] = {}
+        """By level, since when a warning lasts that a later end has not ended."""
 
     def note(self, op: Op, fact: ClockFact | None, articles: tuple[str, ...], **params: Any) -> None:
         """Add a line to the derivation, if one is wanted; without articles it stands on those of the rule."""
@@ -245,6 +252,31 @@ class Running:
     def breach_on(self) -> int | None:
         """First day on which the clock has run out."""
         return None if self.due is None else max(self.due + 1, self.floor)
+
+    def warns(self) -> Warns:
+        """Day and instant of each level of warning before the present end; empty if it does not run."""
+        if self.due is None or self.stopped is not None or self.waiting_for is not None or not self.rule.warn:
+            return ()
+        found = warnings(self.due, self.rule.warn, self.context)
+        if self.warning or found[0][0] < (self.start or 0):
+            zone, start = self.context.zone, self.start or 0
+            days = [self.warning.get(level, max(day, start)) for level, (day, _) in enumerate(found)]
+            return tuple((day, midnight(day, zone)) for day in days)
+        return found
+
+    def end_warnings(self, before: Warns, breach: int, day: int) -> None:
+        """A fact of `day` changed the end: warnings that had begun end with it, unless the new end is as near."""
+        self.warning = {}
+        after = self.warns()
+        for level, (first, _) in enumerate(before):
+            if day < first:
+                continue
+            if after and after[level][0] <= day:
+                self.warning[level] = first if day < breach else day
+                if day >= breach:
+                    self.warned.append((level, first, breach))
+            else:
+                self.warned.append((level, first, min(day, breach)))
 
     def lapse(self) -> None:
         """Silence has had its effect."""

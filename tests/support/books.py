@@ -52,10 +52,16 @@ def _packaged() -> Definitions:
 
 
 def book(
-    bodies: Iterable[Body] = (), conventions: Iterable[Convention] = (), retention: int | None = None, days: int = 10
+    bodies: Iterable[Body] = (),
+    conventions: Iterable[Convention] = (),
+    retention: int | None = None,
+    days: int = 10,
+    warn: tuple[str, ...] = (),
 ) -> Book:
-    """The simple procedure beside the packaged ones; `days` is the length of its clock."""
+    """The simple procedure beside the packaged ones; `days` is the length of its clock, `warn` when all its limits warn."""
     simple = SIMPLE.model_dump(by_alias=True) | {"retention_days": retention}
-    simple["clocks"] = [{**simple["clocks"][0], "length": f"{days} days"}]
+    simple["clocks"] = [{**simple["clocks"][0], "length": f"{days} days", "warn": warn}]
+    stages = ("received", "accepted", "completed")
+    simple["handoffs"] = [{**h, **{stage: {**h[stage], "warn": warn} for stage in stages}} for h in simple["handoffs"]]
     directory = Directory(bodies=tuple(bodies), conventions=tuple(conventions))
     return Book(Definitions([*_packaged(), Journey.model_validate(simple)]), directory, _calendars())
