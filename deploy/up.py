@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import os
 import signal
 import socket
 import time
@@ -15,20 +14,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from connectors.gateway.access import Member, changing, digest_of, new_token
 from deploy import __version__, example, topics
 from deploy.errors import DeployError
 from deploy.local_kafka import LocalKafka
 from deploy.player import Player
 from deploy.processes import Child
+from deploy.tokens import PERSON, ensure_person, ensure_tokens
 
 if TYPE_CHECKING:
     from deploy.settings import Settings
 
 READY_S = 120.0
 LOOK_S = 0.2
-OPERATOR = "operator"
-"""Name of the file of the operator's token."""
 
 
 class AlreadyUpError(DeployError):
@@ -62,7 +59,7 @@ def _run(settings: Settings, workers: int, with_example: bool, files: Sequence[s
     brokers = settings.brokers or parts.enter_context(_broker(settings.data_dir))
     made = asyncio.run(topics.ensure_instance(settings, brokers))
     say(f"topics: {len(made)} created" if made else "topics: found")
-    tokens = ensure_tokens(settings, (*example.BODIES, OPERATOR)) if with_example else {}
+    tokens = _entrust(settings) if with_example else {}
     shared = {"RELAIS_BROKERS": brokers, "RELAIS_DATA_DIR": str(settings.data_dir.absolute())}
     base = f"http://{_reachable(settings.http_host)}:{http}"
     logs = settings.data_dir.absolute() / "logs"
@@ -112,6 +109,14 @@ def _run(settings: Settings, workers: int, with_example: bool, files: Sequence[s
         time.sleep(LOOK_S)
 
 
+def _entrust(settings: Settings) -> dict[str, str]:
+    tokens, fresh = ensure_tokens(settings, example.BODIES)
+    ensure_person(settings, example.BODIES)
+    folder = settings.data_dir / "tokens"
+    say(f"tokens: {fresh} made, in {folder}" if fresh else f"tokens: found, in {folder}")
+    return tokens
+
+
 def farewell(base: str, data_dir: Path, code: str | None) -> str:
     """What there is to open and to try. `code`: the secret code of the person of the example; None without it."""
     lines = ["", f"open    {base}/suivi          the page of the person who asks"]
@@ -120,6 +125,8 @@ def farewell(base: str, data_dir: Path, code: str | None) -> str:
         reference = example.ONGOING.removeprefix("case:")
         lines += [
             f"        reference {reference}, code {code}",
+            f"        {base}/entrer         the pages of agents and operations",
+            f"        name {PERSON}, password in {data_dir}/tokens/{PERSON}",
             f"        {base}/openapi.json   what programs can say and ask",
             "try     " + ask % (example.TOWN, f"/v1/journeys/{example.ONGOING}"),
             "        " + ask % (example.TOWN, f"/v1/journeys/{example.STALLED}") + "   # an alert: nobody took it over",
@@ -132,38 +139,6 @@ def farewell(base: str, data_dir: Path, code: str | None) -> str:
             "next    relais bodies add BODY, then relais bodies token BODY",
         ]
     return "\n".join([*lines, "stop    Ctrl-C", ""])
-
-
-def ensure_tokens(settings: Settings, names: Sequence[str]) -> dict[str, str]:
-    """A token for each body named, and for the operator: that of the last start where it still opens, else a new one.
-
-    They are kept in `data_dir/tokens`, a file each, which only its owner reads. The register keeps hashes alone.
-    """
-    folder = settings.data_dir / "tokens"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    found: dict[str, str] = {}
-    fresh: list[str] = []
-    with changing(settings.bodies_path) as held:
-        for name in names:
-            register, path = held[0], folder / name
-            member = register.bodies.get(name, Member())
-            known = register.operators if name == OPERATOR else member.tokens
-            text = path.read_text().strip() if path.exists() else ""
-            if digest_of(text) not in {t.digest for t in known}:
-                text, token = new_token("example")
-                fresh.append(name)
-                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                    file.write(text + "\n")
-                grown = (*known, token)
-                update: dict[str, object] = (
-                    {"operators": grown}
-                    if name == OPERATOR
-                    else {"bodies": {**register.bodies, name: member.model_copy(update={"tokens": grown})}}
-                )
-                held[0] = register.model_copy(update=update)
-            found[name] = text
-    say(f"tokens: {len(fresh)} made, in {folder}" if fresh else f"tokens: found, in {folder}")
-    return found
 
 
 @contextmanager

@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 
 from connectors.gateway.access import read
+from connectors.pages.accounts import check
+from connectors.pages.accounts import read as accounts
 from deploy import example
+from deploy.tokens import PERSON
 from schemas.cloudevents import parse
 from tests.support.town import Town
 
@@ -52,6 +55,9 @@ def test_everything_starts_lives_stops_and_goes_on(town: Town) -> None:
     tokens = town.data / "tokens"
     assert all(stat.S_IMODE(f.stat().st_mode) == 0o600 for f in tokens.iterdir())
     assert (tokens / example.TOWN).read_text().strip() not in town.said()
+    password = (tokens / PERSON).read_text().strip()
+    person = check(accounts(town.data / "agents.json"), PERSON, password)
+    assert person is not None and person.operator and set(person.roles) == set(example.BODIES)
     again = subprocess.run(
         [sys.executable, "-m", "deploy", "up"],
         cwd=town.folder,
@@ -76,10 +82,10 @@ def test_everything_starts_lives_stops_and_goes_on(town: Town) -> None:
     assert told == ["gateway: stopped", "workers: stopped", "broker: stopped"]
     assert not [pid for pid in running.values() if Path(f"/proc/{pid}").exists()]
 
-    before = read(town.data / "bodies.json")
+    before = read(town.data / "bodies.json"), accounts(town.data / "agents.json")
     town.start()
     assert "topics: found" in town.said() and "tokens: found" in town.said()
-    assert read(town.data / "bodies.json") == before
+    assert (read(town.data / "bodies.json"), accounts(town.data / "agents.json")) == before
     for body, case, was in (
         (example.TOWN, example.STALLED, stalled),
         (example.EPCI, example.ONGOING, ongoing),

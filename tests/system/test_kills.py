@@ -9,14 +9,14 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import httpx2
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from deploy import rules
-from deploy.bench.bed import Worker, producing, start_worker, wait_ready
+from deploy import fleet, rules
+from deploy.bench.bed import producing
+from deploy.fleet import Worker
 from deploy.local_kafka import LocalKafka
 from deploy.settings import Settings, load
 from deploy.topics import ensure_instance
@@ -62,13 +62,6 @@ def traffic(seed: int, scenarios: int, late: Callable[[Arrival], int] = lambda a
     return Traffic(found, scenario, sum(map(len, found)))
 
 
-def status(worker: Worker) -> dict[str, Any]:
-    """What a worker tells of itself, ready or not."""
-    answer = httpx2.get(f"http://127.0.0.1:{worker.port}/readyz", timeout=10)
-    told: dict[str, Any] = answer.json()
-    return told
-
-
 class Instance:
     """A led instance with two workers."""
 
@@ -83,11 +76,11 @@ class Instance:
 
     def start(self, number: int) -> None:
         """Start a worker, in its place."""
-        self.workers[number] = start_worker(self.settings, self.brokers, number, self.more)
+        self.workers[number] = fleet.start(self.settings, self.brokers, f"w{number}", self.more)
 
     async def ready(self) -> None:
         """Wait for all workers."""
-        await wait_ready(self.workers.values())
+        await fleet.wait_ready(list(self.workers.values()))
 
     def signal(self, number: int, which: signal.Signals) -> None:
         """Send a signal to a worker; wait for its end if it is one that ends it."""
@@ -109,8 +102,8 @@ class Instance:
         async with asyncio.timeout(PATIENCE_S):
             quiet = 0
             while quiet < 3:
-                told = [await asyncio.to_thread(status, w) for w in self.workers.values()]
-                here = all(t["established"] == last and not any(p["lag"] for p in t["partitions"]) for t in told)
+                told = [(await asyncio.to_thread(w.status))[1] for w in self.workers.values()]
+                here = all(t.get("established") == last and not any(p["lag"] for p in t["partitions"]) for t in told)
                 here = here and sum(len(t["partitions"]) for t in told) == PARTITIONS
                 quiet = quiet + 1 if here else 0
                 await asyncio.sleep(0.2)
@@ -118,7 +111,7 @@ class Instance:
     async def busy(self, number: int) -> None:
         """Wait until a worker has records to take, for a while."""
         for _ in range(50):
-            if any(p["lag"] for p in (await asyncio.to_thread(status, self.workers[number]))["partitions"]):
+            if any(p["lag"] for p in (await asyncio.to_thread(self.workers[number].status))[1].get("partitions", ())):
                 return
             await asyncio.sleep(0.01)
 
