@@ -76,7 +76,7 @@ class Alerts:
         """An alert for a clock that has run out, now or once; none for a limit that only binds the person."""
         if not raises(rule, run):
             return
-        if rule.warn:
+        if rule.warn is not None:
             self._warnings(rule, run, subject, record)
         episodes: list[dict[str, int | None]] = [{"raised_on": a, "resolved_on": b} for a, b in run.episodes]
         if run.due_at is not None and run.stopped_on is None and run.breach_on is not None:

@@ -76,7 +76,7 @@ def _matches(where: tuple[tuple[str, tuple[Any, ...]], ...], data: Mapping[str, 
 
 def _step(state: Running, fact: ClockFact, actions: tuple[Action, ...]) -> None:
     breach = state.breach_on() if state.stopped is None and state.waiting_for is None else None
-    warns = state.warns() if breach is not None and state.rule.warn else ()
+    warns = state.warns() if breach is not None and state.rule.warn is not None else ()
     before, fresh, understood, handled = state.due, state.start is None, False, False
     data, day = fact.data, fact.date
     for where, field, shift, handle, what in actions:
@@ -198,5 +198,5 @@ def _result(state: Running) -> ClockRun:
         tuple(state.episodes),
         tuple(state.lines) if state.lines is not None else (),
         tuple(state.warned),
-        state.warns() if state.rule.warn else (),
+        state.warns() if state.rule.warn is not None else (),
     )

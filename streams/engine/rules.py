@@ -24,6 +24,7 @@ from schemas.rules import (
 from streams.engine import operators
 from streams.engine.counting import FirstDay, Part, Roll, Unit, to_day
 from streams.engine.operators import Counted, Running
+from streams.engine.warning import Levels
 
 Handler = Callable[[Running, Any, int, Any], bool]
 
@@ -95,11 +96,11 @@ class ClockRule:
         self.valid_to = to_day(clock.valid_to) if clock.valid_to else None
         back = _WEEKDAYS.index(clock.back_to) if clock.back_to else None
         self.counted = Counted(parts(clock.length), clock.franc, Roll(clock.roll), FirstDay(clock.first_day), back)
-        self.warn = tuple(parts(length) for length in clock.warn) if self.alerts else ()
+        self.warn = Levels(map(parts, clock.warn)) if clock.warn and self.alerts else None
         """How long before the end to warn, where a body has to act."""
         self.warn_names = tuple(f" warn {length}" for length in clock.warn) if self.alerts else ()
         """What tells the alerts of these levels apart."""
-        self.last_warning = len(self.warn) - 1
+        self.last_warning = len(self.warn_names) - 1
         """The level next to the end; the schema has them from far to near."""
         self.origin_cap: tuple[tuple[Part, ...], tuple[str, ...]] | None = None
         modifiers: dict[str, list[Action]] = {}

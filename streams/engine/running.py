@@ -255,9 +255,10 @@ class Running:
 
     def warns(self) -> Warns:
         """Day and instant of each level of warning before the present end; empty if it does not run."""
-        if self.due is None or self.stopped is not None or self.waiting_for is not None or not self.rule.warn:
+        levels = self.rule.warn
+        if levels is None or self.due is None or self.stopped is not None or self.waiting_for is not None:
             return ()
-        found = warnings(self.due, self.rule.warn, self.context)
+        found = warnings(self.due, levels, self.context)
         if self.warning or found[0][0] < (self.start or 0):
             zone, start = self.context.zone, self.start or 0
             days = [self.warning.get(level, max(day, start)) for level, (day, _) in enumerate(found)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from streams.engine.clocktypes import ClockContext
 from streams.engine.counting import Part, back, midnight, to_date, to_day
 
@@ -10,7 +12,16 @@ Warns = tuple[tuple[int, int], ...]
 """Day and instant (ms) of each level, in the order of the rule."""
 
 
-def warnings(due: int, levels: tuple[tuple[Part, ...], ...], context: ClockContext) -> Warns:
+class Levels:
+    """The levels of one rule: lengths before the end. As a key it is itself alone, which is quick to hash."""
+
+    __slots__ = ("lengths",)
+
+    def __init__(self, lengths: Iterable[tuple[Part, ...]]) -> None:
+        self.lengths = tuple(lengths)
+
+
+def warnings(due: int, levels: Levels, context: ClockContext) -> Warns:
     """Each level of warning before the last day `due`, remembered with the calendar."""
     calendar = context.calendar
     key = (due, levels, context.zone)
@@ -19,7 +30,7 @@ def warnings(due: int, levels: tuple[tuple[Part, ...], ...], context: ClockConte
         if len(calendar.warned) >= LIMIT:
             calendar.warned.clear()
         days = []
-        for parts in levels:
+        for parts in levels.lengths:
             day = to_date(due)
             for count, unit in parts:
                 day = back(day, count, unit, calendar)
