@@ -125,10 +125,11 @@ class Effect(StrEnum):
 
 
 class Birth(StrEnum):
-    """How the law names the day on which silence took effect: the last day, or the day after."""
+    """How the law names the day on which silence took effect: the last day, the day after, or the day on which the time began."""
 
     SAME_DAY = "same-day"
     NEXT_DAY = "next-day"
+    FIRST_DAY = "first-day"
 
 
 class Trigger(Model):
@@ -246,6 +247,8 @@ class Interrupt(Model):
     on: Triggers
     until: Triggers = ()
     then: Literal["restart", "none"] = "restart"
+    length: LengthText | None = None
+    """Length that counts once it is answered; otherwise that of the clock."""
 
 
 class Cap(Model):
@@ -257,8 +260,19 @@ class Cap(Model):
     of: Triggers = ()
 
 
+class ChangeEffect(Model):
+    """A fact that makes silence mean something else, whenever it is learnt: it is the nature of the request that decides."""
+
+    op: Literal["change-effect"]
+    articles: tuple[ArticleText, ...] = ()
+    on: Triggers
+    effect: Effect
+    birth: Birth = Birth.SAME_DAY
+
+
 Modifier = Annotated[
-    RestartOnComplete | SuspendBounded | Suspend | Extend | Replace | Interrupt | Cap, Field(discriminator="op")
+    RestartOnComplete | SuspendBounded | Suspend | Extend | Replace | Interrupt | Cap | ChangeEffect,
+    Field(discriminator="op"),
 ]
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from streams.engine.clocktypes import ClockContext, ClockFact, ClockRun, Line, Op, State
 from streams.engine.counting import FIRST_DAY, LAST_DAY, FirstDay, Roll, midnight, to_date
-from streams.engine.operators import cap, stop
+from streams.engine.lengths import end_of
+from streams.engine.operators import BESIDE, stop
 from streams.engine.rules import Action, ClockRule, JourneyRules, compile_journey, in_force
-from streams.engine.running import Running, day_of, end_of
+from streams.engine.running import Running, day_of
 
 __all__ = [
     "ClockContext",
@@ -88,7 +89,7 @@ def _step(state: Running, fact: ClockFact, actions: tuple[Action, ...]) -> None:
             _explain_count(state)
         if handle(state, fact, day, what):
             handled = True
-            if handle is not cap:
+            if handle not in BESIDE:
                 break
         else:
             understood = True
@@ -115,7 +116,8 @@ def _explain_end(state: Running) -> None:
         return
     _explain_count(state)
     if state.ends_with_effect():
-        state.note(Op.BIRTH, None, (), due=state.due, born=state.born_on(), effect=state.effect().value)
+        articles = state.turned[2] if state.turned is not None and state.waiting_since is None else ()
+        state.note(Op.BIRTH, None, articles, due=state.due, born=state.born_on(), effect=state.effect().value)
 
 
 def _explain_count(state: Running) -> None:

@@ -87,6 +87,7 @@ class Op(StrEnum):
     EXTENDED_LATE = "extended-late"
     EXTENDED_SHORTER = "extended-shorter"
     CAUSE_UNKNOWN = "cause-unknown"
+    EFFECT_CHANGED = "effect-changed"
     REPLACED = "replaced"
     REPLACED_LATE = "replaced-late"
     INTERRUPTED = "interrupted"

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from schemas.rules import Effect
+from schemas.rules import Birth, Effect
 from streams.engine.clocktypes import ClockFact, Op
 from streams.engine.counting import Part, Unit
-from streams.engine.running import LONGEST, Counted, Pause, Running, day_of
+from streams.engine.lengths import Counted
+from streams.engine.running import LONGEST, Pause, Running, day_of
 
 __all__ = ["Counted", "Operator", "Running"]
 
@@ -26,7 +27,8 @@ class Operator(NamedTuple):
     pieces: frozenset[str]
     user_limit: tuple[Part, ...]
     unsupplied: Effect | None
-    unsupplied_next_day: bool
+    birth: Birth
+    effect: Effect | None
     maximum: tuple[Part, ...]
     min_remaining: tuple[Part, ...]
     once: bool
@@ -134,7 +136,7 @@ def ask_restart(run: Running, fact: ClockFact, day: int, operator: Operator) -> 
         return True
     limit = run.count(day, operator.user_limit) if operator.user_limit else None
     run.wait(day, limit, operator.unsupplied, "applicant", operator.place)
-    run.unsupplied_next_day = operator.unsupplied_next_day
+    run.unsupplied_birth = operator.birth
     run.note(Op.ASKED, fact, operator.articles, limit=limit, effect=operator.unsupplied and operator.unsupplied.value)
     return True
 
@@ -325,6 +327,8 @@ def answered(run: Running, fact: ClockFact, day: int, operator: Operator) -> boo
         return False
     run.pause_from(run.waiting_since, day)
     run.restart(day)
+    if operator.length:
+        run.set_parts = operator.length
     run.note(Op.RESTARTED, fact, operator.articles, day=day)
     return True
 
@@ -335,3 +339,16 @@ def cap(run: Running, fact: ClockFact, day: int, operator: Operator) -> bool:
         run.capped_at = run.count(day, operator.length)
         run.cap_articles = operator.articles
     return True
+
+
+def change_effect(run: Running, fact: ClockFact, day: int, operator: Operator) -> bool:
+    """Silence means something else for this request. Other operators see the fact as well."""
+    turned = None if operator.effect is None else (operator.effect, operator.birth, operator.articles)
+    if operator.effect is not None and run.turned != turned:
+        run.turned = turned
+        run.note(Op.EFFECT_CHANGED, fact, operator.articles, effect=operator.effect.value)
+    return True
+
+
+BESIDE = frozenset({cap, change_effect})
+"""Operators that leave a fact to the others as well."""

@@ -9,6 +9,7 @@ from schemas.definitions import Handoff, Journey
 from schemas.rules import (
     Birth,
     Cap,
+    ChangeEffect,
     Clock,
     Effect,
     Extend,
@@ -23,7 +24,8 @@ from schemas.rules import (
 )
 from streams.engine import operators
 from streams.engine.counting import FirstDay, Part, Roll, Unit, to_day
-from streams.engine.operators import Counted, Running
+from streams.engine.lengths import Counted
+from streams.engine.operators import Running
 from streams.engine.warning import Levels
 
 Handler = Callable[[Running, Any, int, Any], bool]
@@ -41,7 +43,7 @@ class Action(NamedTuple):
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 IMPLIED = frozenset(Effect) - {Effect.SERVICE_TARGET, Effect.NONE}
-ENDS_OF_RIGHTS = frozenset({Effect.BARRED, Effect.LAPSED, Effect.DEEMED_NOTIFIED})
+ENDS_OF_RIGHTS = frozenset({Effect.BARRED, Effect.LAPSED, Effect.DEEMED_NOTIFIED, Effect.DEEMED_COMPLETE})
 Dispatch = dict[str, tuple[Action, ...]]
 
 
@@ -52,6 +54,7 @@ class ClockRule:
         "alerts",
         "articles",
         "begins",
+        "birth",
         "calendar_of",
         "clock",
         "counted",
@@ -61,7 +64,6 @@ class ClockRule:
         "ignores_after_end",
         "kind",
         "last_warning",
-        "next_day",
         "origin_cap",
         "running",
         "scope",
@@ -88,7 +90,7 @@ class ClockRule:
         self.alerts = clock.holder != "applicant" and clock.effect not in ENDS_OF_RIGHTS
         """Whether running out is for an agent to look at: not where it only ends the time that somebody else had."""
         self.starts_at = clock.starts_at
-        self.next_day = clock.birth is Birth.NEXT_DAY
+        self.birth = clock.birth
         self.ignores_after_end = (
             clock.after_end == "ignore" if clock.after_end else clock.effect in IMPLIED and clock.kind == "legal"
         )
@@ -108,7 +110,7 @@ class ClockRule:
             if isinstance(modifier, Cap) and not modifier.of:
                 self.origin_cap = (parts(modifier.length), tuple(article.ref for article in modifier.articles))
             for trigger, handle in _modifier(modifier):
-                _put(modifiers, trigger, handle, compiled(modifier, index), first=handle is operators.cap)
+                _put(modifiers, trigger, handle, compiled(modifier, index), first=handle in operators.BESIDE)
         starts: dict[str, list[Action]] = {}
         early: dict[str, list[Action]] = {}
         stops: dict[str, list[Action]] = {}
@@ -167,6 +169,8 @@ def _modifier(modifier: Modifier) -> list[tuple[Trigger, Handler]]:
             pairs = [(modifier.on, operators.interrupt), (modifier.until, operators.answered)]
         case Cap():
             pairs = [(modifier.of, operators.cap)]
+        case ChangeEffect():
+            pairs = [(modifier.on, operators.change_effect)]
     return [(trigger, handle) for triggers, handle in pairs for trigger in triggers]
 
 
@@ -180,7 +184,8 @@ def compiled(modifier: Modifier, index: int) -> operators.Operator:
         pieces=frozenset(getattr(modifier, "pieces", ())),
         user_limit=parts(getattr(modifier, "user_limit", None)),
         unsupplied=getattr(modifier, "unsupplied", None),
-        unsupplied_next_day=getattr(modifier, "unsupplied_birth", None) is Birth.NEXT_DAY,
+        birth=getattr(modifier, "unsupplied_birth", getattr(modifier, "birth", Birth.SAME_DAY)),
+        effect=getattr(modifier, "effect", None),
         maximum=parts(getattr(modifier, "max", None)),
         min_remaining=parts(getattr(modifier, "min_remaining", None)),
         once=getattr(modifier, "once", False),
@@ -191,7 +196,7 @@ def compiled(modifier: Modifier, index: int) -> operators.Operator:
         due=getattr(modifier, "due", None),
         waits=bool(getattr(modifier, "until", ())),
         ignored=getattr(modifier, "then", "") == "none",
-        length=parts(modifier.length) if isinstance(modifier, Cap) else (),
+        length=parts(getattr(modifier, "length", None)),
     )
 
 

@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from schemas.rules import Effect
-from streams.engine.calendars import Calendar
+from schemas.rules import Birth, Effect
 from streams.engine.clocktypes import ClockContext, ClockFact, Line, Op
-from streams.engine.counting import (
-    LAST_DAY,
-    FirstDay,
-    Part,
-    Roll,
-    Unit,
-    add_parts,
-    midnight,
-    rolled,
-    sane,
-    to_date,
-    to_day,
-    weekday_before,
-)
+from streams.engine.counting import Part, Roll, midnight, rolled, sane, to_date, to_day
+from streams.engine.lengths import Counted, end_of, moved_by, summed
 from streams.engine.warning import Warns, warnings
 
 if TYPE_CHECKING:
     from streams.engine.rules import ClockRule
 
-WORKING = frozenset({Unit.OUVRES, Unit.OUVRABLES})
-MEMO_LIMIT = 1 << 16
 MOST_ADDITIONS = 32
 LONGEST = 1200
 """Most units that a fact may add to a limit by itself."""
-
-
-class Counted(NamedTuple):
-    """How a rule counts its own length."""
-
-    parts: tuple[Part, ...]
-    franc: bool = False
-    roll: Roll = Roll.NONE
-    first_day: FirstDay = FirstDay.EXCLUDED
-    back_to: int | None = None
-    """Weekday (Monday is 0) back to which weeks count."""
 
 
 class Pause:
@@ -73,27 +46,6 @@ def day_of(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and sane(value) else None
 
 
-def end_of(start: int, counted: Counted, calendar: Calendar) -> int:
-    """Last day of a limit, remembered with the calendar it was counted by; never after 31 December 2400."""
-    memo = calendar.memo
-    key = (start, counted)
-    found = memo.get(key)
-    if found is None:
-        if len(memo) >= MEMO_LIMIT:
-            memo.clear()
-        parts, franc, roll, first_day, back_to = counted
-        if back_to is not None:
-            end = weekday_before(to_date(start), back_to, parts[0].number)
-        else:
-            try:
-                end = add_parts(to_date(start), parts, calendar, franc=franc, roll=roll, first_day=first_day)
-            except (OverflowError, ValueError):
-                end = to_date(LAST_DAY)
-        found = min(to_day(end), LAST_DAY)
-        memo[key] = found
-    return found
-
-
 class Running:
     """The state of one clock. Handlers change it; `settle` works out the end that follows."""
 
@@ -119,8 +71,9 @@ class Running:
         "stopped",
         "took",
         "took_on",
+        "turned",
         "unsupplied",
-        "unsupplied_next_day",
+        "unsupplied_birth",
         "wait_limit",
         "waited",
         "waiter",
@@ -144,6 +97,8 @@ class Running:
         self.floor = 0
         self.took: Effect | None = None
         self.took_on: int | None = None
+        self.turned: tuple[Effect, Birth, tuple[str, ...]] | None = None
+        """What silence means instead of what the rule says, how its day is named, and by which articles."""
         self.episodes: list[tuple[int, int]] = []
         self.warned: list[tuple[int, int, int]] = []
         self.waited: list[tuple[int, int | None]] = []
@@ -158,7 +113,7 @@ class Running:
         self.waiting_since: int | None = None
         self.wait_limit: int | None = None
         self.unsupplied: Effect | None = None
-        self.unsupplied_next_day = False
+        self.unsupplied_birth = Birth.SAME_DAY
         self.waiting_for: str | None = None
         self.waiter = -1
         self.capped_at: int | None = None
@@ -239,15 +194,23 @@ class Running:
         return self.effect() not in (Effect.NONE, Effect.SERVICE_TARGET)
 
     def effect(self) -> Effect:
-        """What running out means now: the rule's effect, or that of a person who did not answer."""
-        return self.unsupplied if self.waiting_since is not None and self.unsupplied is not None else self.rule.effect
+        """What running out means now: the rule's effect, what took its place, or that of a person who did not answer."""
+        if self.waiting_since is not None and self.unsupplied is not None:
+            return self.unsupplied
+        return self.turned[0] if self.turned is not None else self.rule.effect
 
     def born_on(self) -> int | None:
         """The day that the law names for the effect."""
         if self.due is None:
             return None
-        waits = self.waiting_since is not None and self.unsupplied is not None
-        return self.due + 1 if (self.unsupplied_next_day if waits else self.rule.next_day) else self.due
+        birth = self.rule.birth
+        if self.waiting_since is not None and self.unsupplied is not None:
+            birth = self.unsupplied_birth
+        elif self.turned is not None:
+            birth = self.turned[1]
+        if birth is Birth.SAME_DAY:
+            return self.due
+        return self.due + 1 if birth is Birth.NEXT_DAY else self.start
 
     def breach_on(self) -> int | None:
         """First day on which the clock has run out."""
@@ -326,7 +289,7 @@ class Running:
         if self.set_parts is not None:
             return rule._replace(parts=self.set_parts)
         if self.additions:
-            return rule._replace(parts=_sum(rule.parts, [parts for _, parts in self.additions]))
+            return rule._replace(parts=summed(rule.parts, [parts for _, parts in self.additions]))
         return rule
 
     def _paused_end(self, counted: Counted, *, explain: bool) -> int | None:
@@ -341,7 +304,7 @@ class Running:
             first, last = max(pause.first, self.start), max(pause.first, pause.last)
             if last <= first:
                 continue
-            moved = _moved(raw, first, last, units, calendar)
+            moved = moved_by(raw, first, last, units, calendar)
             if explain:
                 self.note(Op.PAUSE_COUNTED, None, pause.articles, first=first, last=last, due=moved)
             if pause.least:
@@ -365,26 +328,3 @@ class Running:
         if explain:
             self.note(Op.CAPPED, None, articles, due=limit)
         return limit
-
-
-def _sum(base: tuple[Part, ...], more: list[tuple[Part, ...]]) -> tuple[Part, ...]:
-    """Lengths of one unit add up (2 months and 1 month are 3 months from the start), others follow."""
-    total: dict[Unit, int] = {}
-    for parts in (base, *more):
-        for count, unit in parts:
-            total[unit] = total.get(unit, 0) + count
-    return tuple(Part(count, unit) for unit, count in total.items())
-
-
-def _moved(due: int, first: int, last: int, units: set[Unit], calendar: Calendar) -> int:
-    """`due` moved by a pause from `first` to `last`: what was left at its beginning is left at its end."""
-    if not units & WORKING or due <= first:
-        return min(due + last - first, LAST_DAY)
-    works = calendar.is_ouvre if Unit.OUVRES in units else calendar.is_ouvrable
-    day, end = to_date(first), to_date(due)
-    left = 0
-    while day < end:
-        day += timedelta(days=1)
-        left += works(day)
-    unit = Unit.OUVRES if Unit.OUVRES in units else Unit.OUVRABLES
-    return end_of(last, Counted((Part(left, unit),)), calendar)

@@ -93,6 +93,10 @@ SENTENCES: dict[Op, tuple[str, str]] = {
         "Cet événement ne correspond à aucun cas prévu par la règle : sans effet.",
         "The event fits no case of the rule: no effect.",
     ),
+    Op.EFFECT_CHANGED: (
+        "Dans ce cas, le silence a un autre sens : {effect}.",
+        "In this case silence means something else: {effect}.",
+    ),
     Op.REPLACED: ("Une nouvelle échéance remplace la précédente.", "A new limit takes the place of the former."),
     Op.REPLACED_LATE: (
         "Nouvelle date annoncée après la fin du délai ({last}) : sans effet.",

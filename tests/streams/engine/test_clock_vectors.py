@@ -1,5 +1,9 @@
 """Clocks on dated examples of courts, official pages and the texts themselves."""
 
+from typing import Any
+
+import pytest
+
 from schemas.rules import Effect
 from streams.engine.clocktypes import State
 from streams.engine.counting import midnight
@@ -247,3 +251,68 @@ def test_a_body_overseas_counts_to_its_own_midnight() -> None:
     assert paris.due_at is not None
     assert reunion.due_at is not None
     assert paris.due_at - reunion.due_at == 2 * 3_600_000
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        fact("case.extended", "2026-03-20", cause="mh-inscrit"),  # R*424-2 c
+        fact(
+            "case.extended", "2026-05-20", cause="mh-inscrit"
+        ),  # told too late for the time, yet the building is listed
+        fact("case.step-started", "2026-03-20", step="public-inquiry"),  # R*424-2 d
+        fact("case.step-completed", "2026-04-20", step="abf-objection"),  # R*424-3
+        fact("case.step-completed", "2026-06-01", step="no-tacit-permit"),  # learnt after the time was over
+    ],
+)
+def test_where_the_law_gives_no_tacit_permit_silence_refuses(said: Any) -> None:
+    """C. urb. R*424-2 and R*424-3, version of 2026-04-03: read at the source."""
+    found = run("urb.decision", fact(opened, "2026-03-02"), said)
+    assert found.effect is Effect.REFUSED
+    assert found.born_on == found.due_on
+
+
+def test_a_listed_building_has_five_months_and_no_tacit_permit() -> None:
+    found = run("urb.decision", fact(opened, "2026-03-02"), fact("case.extended", "2026-03-20", cause="mh-inscrit"))
+    assert (iso(found.due_on), iso(found.born_on), found.effect) == ("2026-08-02", "2026-08-02", Effect.REFUSED)
+
+
+def test_a_declaration_keeps_its_tacit_non_opposition() -> None:
+    """R*424-2 is an exception to R*424-1 b alone: permits."""
+    found = run(
+        "urb.declaration", fact(opened, "2026-03-02"), fact("case.step-completed", "2026-03-20", step="no-tacit-permit")
+    )
+    assert found.effect is Effect.NOT_OPPOSED
+
+
+def test_after_a_public_inquiry_two_months_run_from_the_report() -> None:
+    """C. urb. R*423-20 and R*423-32: whatever the permit."""
+    facts = [fact(opened, "2026-03-02"), fact("case.step-started", "2026-03-20", step="public-inquiry")]
+    waiting = run("urb.permit", *facts)
+    assert (waiting.state, waiting.due_on) == (State.WAITING, None)
+    found = run("urb.permit", *facts, fact("case.step-completed", "2026-07-01", step="public-inquiry"))
+    assert (iso(found.due_on), found.effect) == ("2026-09-01", Effect.REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("cause", "due"),
+    [("clearing-inquiry", "2026-10-02"), ("classified-site", "2026-11-02"), ("defence-icpe", "2027-01-02")],
+)
+def test_times_that_take_the_place_of_the_general_one(cause: str, due: str) -> None:
+    """C. urb. R*423-29 and R*423-31."""
+    found = run("urb.decision", fact(opened, "2026-03-02"), fact("case.extended", "2026-03-20", cause=cause))
+    assert iso(found.due_on) == due
+
+
+def test_an_electronic_letter_never_opened_is_notified_on_the_day_it_was_there() -> None:
+    """CRPA R112-20: after fifteen days, dated the day on which it was made available."""
+    found = run("crpa.electronic-letter", fact(notified, "2026-03-03", means="electronic", available_on="2026-03-02"))
+    assert (iso(found.due_on), iso(found.born_on)) == ("2026-03-17", "2026-03-02")
+
+
+def test_a_request_for_documents_runs_from_the_competent_body() -> None:
+    """CRPA R311-13, against the general L114-3."""
+    found = run(
+        "crpa.documents", fact(opened, "2026-03-02"), received_first="2026-02-10", received_competent="2026-03-05"
+    )
+    assert iso(found.due_on) == "2026-04-05"

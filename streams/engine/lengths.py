@@ -1,0 +1,77 @@
+"""Lengths as rules count them: the end of one, sums, and what a pause does to an end. Pure; ends are kept with the calendar."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import NamedTuple
+
+from streams.engine.calendars import Calendar
+from streams.engine.counting import (
+    LAST_DAY,
+    FirstDay,
+    Part,
+    Roll,
+    Unit,
+    add_parts,
+    to_date,
+    to_day,
+    weekday_before,
+)
+
+WORKING = frozenset({Unit.OUVRES, Unit.OUVRABLES})
+MEMO_LIMIT = 1 << 16
+
+
+class Counted(NamedTuple):
+    """How a rule counts its own length."""
+
+    parts: tuple[Part, ...]
+    franc: bool = False
+    roll: Roll = Roll.NONE
+    first_day: FirstDay = FirstDay.EXCLUDED
+    back_to: int | None = None
+    """Weekday (Monday is 0) back to which weeks count."""
+
+
+def end_of(start: int, counted: Counted, calendar: Calendar) -> int:
+    """Last day of a limit, remembered with the calendar it was counted by; never after 31 December 2400."""
+    memo = calendar.memo
+    key = (start, counted)
+    found = memo.get(key)
+    if found is None:
+        if len(memo) >= MEMO_LIMIT:
+            memo.clear()
+        parts, franc, roll, first_day, back_to = counted
+        if back_to is not None:
+            end = weekday_before(to_date(start), back_to, parts[0].number)
+        else:
+            try:
+                end = add_parts(to_date(start), parts, calendar, franc=franc, roll=roll, first_day=first_day)
+            except (OverflowError, ValueError):
+                end = to_date(LAST_DAY)
+        found = min(to_day(end), LAST_DAY)
+        memo[key] = found
+    return found
+
+
+def summed(base: tuple[Part, ...], more: list[tuple[Part, ...]]) -> tuple[Part, ...]:
+    """Lengths of one unit add up (2 months and 1 month are 3 months from the start), others follow."""
+    total: dict[Unit, int] = {}
+    for parts in (base, *more):
+        for count, unit in parts:
+            total[unit] = total.get(unit, 0) + count
+    return tuple(Part(count, unit) for unit, count in total.items())
+
+
+def moved_by(due: int, first: int, last: int, units: set[Unit], calendar: Calendar) -> int:
+    """`due` moved by a pause from `first` to `last`: what was left at its beginning is left at its end."""
+    if not units & WORKING or due <= first:
+        return min(due + last - first, LAST_DAY)
+    works = calendar.is_ouvre if Unit.OUVRES in units else calendar.is_ouvrable
+    day, end = to_date(first), to_date(due)
+    left = 0
+    while day < end:
+        day += timedelta(days=1)
+        left += works(day)
+    unit = Unit.OUVRES if Unit.OUVRES in units else Unit.OUVRABLES
+    return end_of(last, Counted((Part(left, unit),)), calendar)
