@@ -116,8 +116,10 @@ def inbox_tasks(settings: Settings, access: Access, brokers: str) -> tuple[Task,
     return (Forwarder(access, config, partial(topics.ensure_inbox, settings, brokers)).run,)
 
 
-def run(settings: Settings, directory: Path | None, extra: Sequence[Path], sink: bool) -> None:
-    """Serve until told to stop."""
+def run(
+    settings: Settings, directory: Path | None, extra: Sequence[Path], sink: bool, *, rebuild: bool = False
+) -> None:
+    """Serve until told to stop. `rebuild`: build the read model again while the old one is read."""
     import uvicorn  # noqa: PLC0415
 
     from connectors.gateway.app import application  # noqa: PLC0415
@@ -126,6 +128,8 @@ def run(settings: Settings, directory: Path | None, extra: Sequence[Path], sink:
     worker.logs(settings)
     book = rules.book(rules.directory(directory), worker.extra_definitions(extra))
     gateway, database = assemble(settings, book, worker.brokers(settings), sink=sink)
+    if rebuild and gateway.sink is not None:
+        gateway.sink.rebuild()
     try:
         uvicorn.run(
             application(gateway),

@@ -35,6 +35,7 @@ from connectors.status.model import Cursor, NotReadyError
 from connectors.status.sink import Sink
 from schemas.references import ReferenceFormatError
 from streams.engine.visibility import BodyViewer, Operator, Viewer
+from streams.runtime.metrics import READY
 
 log = structlog.get_logger()
 
@@ -201,16 +202,24 @@ class Gateway:
 
     async def readyz(self, _request: Request) -> Response:
         """Whether it can take events and answer questions."""
+        missing = await self._missing()
+        if missing is not None:
+            raise ProblemError(Trouble.UNAVAILABLE, missing, headers=_LATER)
+        return JSONResponse({"status": "ready"})
+
+    async def _missing(self) -> str | None:
+        """What it lacks to do its whole work."""
         try:
             await run_in_threadpool(self.asking.ready)
         except (NotReadyError, DBAPIError):
-            raise ProblemError(Trouble.UNAVAILABLE, "the read model is not filled", headers=_LATER) from None
+            return "the read model is not filled"
         if not self.bus.started or (self.sink is not None and not self.sink.ready.is_set()):
-            raise ProblemError(Trouble.UNAVAILABLE, "the bus is not read yet", headers=_LATER)
-        return JSONResponse({"status": "ready"})
+            return "the bus is not read yet"
+        return None
 
     async def metrics(self, _request: Request) -> Response:
         """Metrics of this process, for Prometheus."""
+        READY.set(await self._missing() is None)
         return Response(generate_latest(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def openapi(self, _request: Request) -> Response:

@@ -27,6 +27,10 @@ log = structlog.get_logger()
 
 RECORDS = Counter("relais_read_model_records_total", "Records applied to the read model.", ["topic"])
 LAG = Gauge("relais_read_model_lag_records", "Records of the bus that the read model has not applied yet.")
+LOOKED = Gauge(
+    "relais_read_model_looked_timestamp_seconds",
+    "When the read model was last compared with the bus, seconds since the epoch; 0 where another process fills it.",
+)
 UNREADABLE = Gauge("relais_read_model_unreadable_facts", "Facts that this version of the read model cannot read.")
 for _topic in TOPICS:
     RECORDS.labels(_topic)
@@ -141,6 +145,7 @@ class Sink:
             if not pending and self._drop_at is None:
                 await self._switch(tables)
             LAG.set(sum([max(0, (consumer.highwater(tp) or 0) - await consumer.position(tp)) for tp in partitions]))
+            LOOKED.set_to_current_time()
             if self._drop_at is not None and time.monotonic() > self._drop_at:
                 self._drop_at = float("inf")
                 await asyncio.to_thread(self._writer.drop_others, tables)

@@ -15,6 +15,9 @@ Port = Annotated[int | None, typer.Option("--port", help="Port; else RELAIS_HTTP
 Sink = Annotated[
     bool, typer.Option("--sink/--no-sink", help="Fill the read model here; not where another process does.")
 ]
+Rebuild = Annotated[
+    bool, typer.Option("--rebuild", help="Build the read model again from Kafka; the old one is shown meanwhile.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +26,11 @@ def register(app: typer.Typer) -> None:
 
 
 def gateway(
-    directory: DirectoryFile = None, definition: Definition = None, port: Port = None, sink: Sink = True
+    directory: DirectoryFile = None,
+    definition: Definition = None,
+    port: Port = None,
+    sink: Sink = True,
+    rebuild: Rebuild = False,
 ) -> None:
     """Run the gateway until it is told to stop.
 
@@ -32,5 +39,7 @@ def gateway(
     from deploy import gateway as running  # noqa: PLC0415
     from deploy.settings import load  # noqa: PLC0415
 
+    if rebuild and not sink:
+        raise typer.BadParameter("--rebuild is for the process that fills the read model: leave --no-sink out")
     settings = load() if port is None else load(http_port=port)
-    running.run(settings, directory, tuple(definition or ()), sink)
+    running.run(settings, directory, tuple(definition or ()), sink, rebuild=rebuild)

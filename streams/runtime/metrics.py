@@ -40,6 +40,7 @@ COMMIT_SECONDS = Histogram(
     ("stage",),
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
+READY = Gauge("relais_ready", "Whether this process does its whole work now, 1 or 0: what /readyz answers")
 LAG = Gauge("relais_lag_records", "Records appended and not yet committed", _AT)
 RESTORED = Counter("relais_restored_records", "Changelog records read by recoveries", _AT)
 RESTORE_SECONDS = Counter("relais_restore_seconds", "Seconds spent in recoveries", _AT)

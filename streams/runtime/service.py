@@ -163,6 +163,7 @@ class Runtime:
         while True:
             await asyncio.sleep(min(1.0, self.config.watchdog_s / 4))
             now = time.monotonic()
+            metrics.READY.set(self.ready)
             metrics.LAG.clear()  # a partition that went elsewhere has no lag here
             for worker in list(self.ownership.workers.values()):
                 metrics.LAG.labels(*worker.labels).set(worker.lag)
@@ -193,11 +194,15 @@ class Runtime:
         """Whether the process should live on, and why not."""
         return self.ending is None, {"ending": None if self.ending is None else str(self.ending)}
 
+    @property
+    def ready(self) -> bool:
+        """Whether every partition of this worker works."""
+        workers = self.ownership.workers.values()
+        return self._assigned and self.ending is None and all(worker.ready for worker in workers)
+
     def readyz(self) -> tuple[bool, dict[str, Any]]:
         """Whether every partition of this worker works, and the status."""
-        workers = self.ownership.workers.values()
-        ready = self._assigned and self.ending is None and all(worker.ready for worker in workers)
-        return ready, asdict(self.status())
+        return self.ready, asdict(self.status())
 
     def metrics(self) -> bytes:
         """All metrics, in the text format of Prometheus."""
