@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from connectors.pages.agent import Agent
 from connectors.pages.citizen import Citizen
 from connectors.pages.operations import Operations
 from connectors.pages.sessions import Sessions
@@ -20,6 +21,7 @@ def routes(site: Site) -> tuple[BaseRoute, ...]:
     sessions = Sessions(site)
     Citizen(site).add_to(pages)
     sessions.add_to(pages)
+    Agent(site, sessions).add_to(pages)
     Operations(site, sessions).add_to(pages)
     return tuple(pages.routes)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import date
 from hashlib import blake2b
 
-from schemas.definitions import Definitions
+from schemas.definitions import Definitions, Journey
 from schemas.directory import EVERYTHING, Body, Directory
 from streams.engine.calendars import Calendar
 from streams.engine.facts import Claim
@@ -52,6 +52,12 @@ class Book:
                 self._rules.clear()
             self._rules[(procedure, day)] = found
         return found
+
+    def procedures(self, day: int) -> list[Journey]:
+        """The definitions in force on a day, one for each procedure."""
+        known = sorted({journey.procedure for journey in self._definitions})
+        found = (self._definitions.find(procedure, _date(day)) for procedure in known)
+        return [journey for journey in found if journey is not None]
 
     def body(self, body: str) -> Body | None:
         """A body of the directory."""

@@ -47,8 +47,11 @@ def chromium() -> Iterator[Browser]:
 
 
 def violations(page: Page) -> list[str]:
-    """What axe finds, each with where."""
+    """What axe finds, each with where: all of it, then the contrast again in the dark."""
     found = Axe().run(page).response["violations"]
+    page.emulate_media(color_scheme="dark")
+    found += Axe().run(page, options={"runOnly": ["color-contrast"]}).response["violations"]
+    page.emulate_media(color_scheme="light")
     return [f"{v['id']}: {node['html'][:160]}" for v in found for node in v["nodes"]]
 
 
@@ -64,7 +67,8 @@ def too_wide(page: Page) -> list[str]:
 
 def focused(page: Page) -> str:
     """What has the focus: its text or name."""
-    script = "() => { const e = document.activeElement; return (e.name || e.innerText || '').trim() }"
+    script = """() => { const e = document.activeElement;
+      return (e.tagName === 'BUTTON' ? e.innerText : e.name || e.innerText || '').trim() }"""
     found: str = page.evaluate(script)
     return found
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.connectors.pages.browser import CHROMIUM, chromium, focused, served, tab_to, too_wide, violations
-from tests.connectors.pages.place import CCAS, PASSWORD, Place
+from tests.connectors.pages.place import AIN, AUTONOMY, CCAS, HANDOFF, PASSWORD, Place
 
 pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="Chromium is not installed here")
 OPERATIONS = ("", "/delais", "/alertes", "/rejets", "/liens", "/marche")
+FACT = f"/fait?{urlencode({'fait': 'case.pieces-requested', 'dossier': AUTONOMY})}"
+AGENT = (
+    "", "/recus", f"/recu?{urlencode({'passage': HANDOFF})}", f"/dossier?{urlencode({'dossier': AUTONOMY})}", "/liens", FACT,
+    "/fait?fait=case.opened",
+)  # fmt: skip
 SIZES = {"narrow": (320, 640), "enlarged twice": (640, 400), "wide": (1280, 900)}
 
 
@@ -28,6 +34,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def code(place: Place) -> str:
     """Return the secret code of a person; beside them others wait, and somebody runs the bus."""
     place.account("camille", operator=True)
+    place.account("agnes", AIN)
     place.stall()
     return place.apa()
 
@@ -64,9 +71,8 @@ def enter(page: Page, url: str, code: str, lang: str = "") -> None:
     page.click("main button")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_person_sees_no_barrier(browser: Browser, url: str, code: str, scheme: str) -> None:
-    context = browser.new_context(color_scheme="dark" if scheme == "dark" else "light")
+def test_a_person_sees_no_barrier(browser: Browser, url: str, code: str) -> None:
+    context = browser.new_context()
     page = context.new_page()
     errors: list[str] = []
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
@@ -75,9 +81,10 @@ def test_a_person_sees_no_barrier(browser: Browser, url: str, code: str, scheme:
     page.click("main button")
     assert page.title().startswith("Erreur :")
     assert violations(page) == []
-    enter(page, url, code, "" if scheme == "light" else "?lang=en")
-    page.click("summary")
-    assert violations(page) == []
+    for language in ("", "?lang=en"):
+        enter(page, url, code, language)
+        page.click("summary")
+        assert violations(page) == []
     assert [e for e in errors if "422" not in e] == []
     context.close()
 
@@ -137,10 +144,9 @@ def sign_in(page: Page, url: str, name: str) -> None:
     page.click("main button")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_operators_see_no_barrier(browser: Browser, place: Place, url: str, scheme: str) -> None:
+def test_operators_see_no_barrier(browser: Browser, place: Place, url: str) -> None:
     place.site.tries._left.clear()
-    context = browser.new_context(color_scheme="dark" if scheme == "dark" else "light")
+    context = browser.new_context()
     page = context.new_page()
     page.goto(f"{url}/pilotage")
     assert violations(page) == []
@@ -181,3 +187,61 @@ def test_operators_need_the_keyboard_alone(context: BrowserContext, url: str) ->
     tab_to(page, "Se déconnecter")
     page.keyboard.press("Enter")
     page.wait_for_url("**/entrer")
+
+
+def test_agents_see_no_barrier(browser: Browser, place: Place, url: str) -> None:
+    place.site.tries._left.clear()
+    context = browser.new_context()
+    page = context.new_page()
+    sign_in(page, url, "agnes")
+    for path in AGENT:
+        page.goto(f"{url}/agent{path}")
+        assert violations(page) == [], path
+    page.goto(f"{url}/agent{FACT}")
+    page.click("main button")
+    assert page.title().startswith("Erreur :")
+    assert violations(page) == []
+    page.fill("#f-pieces", "relevé d'impôt")
+    page.click("main button")
+    assert page.title().startswith("Demander des pièces : vérifiez avant d'envoyer")
+    assert violations(page) == []
+    context.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_agents_work_on_any_screen_without_javascript(context: BrowserContext, url: str, size: str) -> None:
+    page = context.new_page()
+    width, height = SIZES[size]
+    page.set_viewport_size({"width": width, "height": height})
+    sign_in(page, url, "agnes")
+    for path in AGENT:
+        page.goto(f"{url}/agent{path}")
+        assert too_wide(page) == [], path
+
+
+def test_agents_open_a_case_with_the_keyboard_alone_and_the_person_follows_it(
+    context: BrowserContext, url: str
+) -> None:
+    page = context.new_page()
+    sign_in(page, url, "agnes")
+    tab_to(page, "Ouvrir un dossier")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**case.opened")
+    tab_to(page, "procedure")
+    page.keyboard.type("Allocation personnalisée d'autonomie")
+    tab_to(page, "Voir ce que cela change")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=vérifiez avant d'envoyer")
+    tab_to(page, "Envoyer")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".ticket")
+    reference, secret = page.locator(".ticket .code").all_inner_texts()
+    page.emulate_media(media="print")
+    assert not page.locator("header nav").is_visible()
+    assert page.locator(".ticket").is_visible()
+    page.emulate_media(media="screen")
+    page.goto(f"{url}/suivi")
+    page.fill("#f-reference", reference)
+    page.fill("#f-code", secret)
+    page.click("main button")
+    assert page.title() == "Le Département de l'Ain étudie votre demande"
