@@ -50,3 +50,25 @@ def test_a_step_may_be_named_outright_and_an_ended_journey_has_no_current_one() 
     done = fact("case.step-completed", 20_005, step="legality")
     assert states(done)["legality"] == ("done", 20_005)
     assert "current" not in {state for state, _ in states(done, ended=True).values()}
+
+
+def test_another_file_of_the_journey_does_not_begin_a_step_again_nor_end_one_that_has_not_begun() -> None:
+    journey = load().of("social.apa-domicile", date(2026, 3, 2))
+
+    def seen(*said: tuple[str, str, int, dict[str, object]]) -> dict[str, tuple[str, int | None]]:
+        made = [
+            READER.copy(event(type_, subject, on, on, **data), 0).fact  # type: ignore[arg-type]
+            for type_, subject, on, data in said
+        ]
+        return {v.step.id: (v.state.value, v.since) for v in steps(journey, made, False)}
+
+    handoff = "handoff:ccas:" + "0" * 32
+    found = seen(
+        ("case.opened", "case:ccas/1", 20_000, {}),
+        ("handoff.sent", "case:ccas/1", 20_003, {"handoff": handoff, "to": "ain"}),
+        ("handoff.accepted", "case:ain/7", 20_005, {"handoff": handoff}),
+        ("case.opened", "case:ain/7", 20_006, {}),
+    )
+    assert found["deposit"] == ("done", 20_000)
+    assert found["transmission"] == ("done", 20_003)
+    assert found["residence"] == ("possible", None)
