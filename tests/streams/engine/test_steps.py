@@ -62,7 +62,7 @@ def test_another_file_of_the_journey_does_not_begin_a_step_again_nor_end_one_tha
         ]
         return {v.step.id: (v.state.value, v.since) for v in steps(journey, made, False)}
 
-    handoff = "handoff:ccas:" + "0" * 32
+    handoff = "handoff:ccas:" + "0a" * 16
     found = seen(
         ("case.opened", "case:ccas/1", 20_000, {}),
         ("handoff.sent", "case:ccas/1", 20_003, {"handoff": handoff, "to": "ain"}),
