@@ -1,14 +1,9 @@
 """`relais worker`: run the stages of the bus on the partitions that the group gives."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from deploy.settings import Settings
-    from streams.correlate import Plan
-    from streams.runtime.config import RuntimeConfig
 
 Slot = Annotated[
     str | None,
