@@ -1,0 +1,1 @@
+"""The kit: what a connector has to be, and a runner that owns the rest."""
