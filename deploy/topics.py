@@ -91,6 +91,11 @@ def inbox_of(instance: str, body: str) -> Topic:
     return Topic(f"{instance}.inbox.{body}", 1, LATEST, COMPACTION)
 
 
+def connector_of(instance: str, name: str) -> Topic:
+    """Return the topic of what a connector remembers; one partition, for it has one writer."""
+    return Topic(f"{instance}.connector.{name}", 1, LATEST, COMPACTION)
+
+
 async def ensure(admin: "AIOKafkaAdminClient", topics: Iterable[Topic], replication: int = 1) -> tuple[str, ...]:
     """Create the topics that are missing and check the others; return the names of those created.
 
@@ -124,6 +129,11 @@ async def ensure_instance(settings: "Settings", brokers: str, bodies: Iterable[s
 async def ensure_inbox(settings: "Settings", brokers: str, body: str) -> tuple[str, ...]:
     """Bring the topic of a body's inbox into being; see `ensure`."""
     return await _ensure(settings, brokers, [inbox_of(settings.instance, body)])
+
+
+async def ensure_connector(settings: "Settings", brokers: str, name: str) -> tuple[str, ...]:
+    """Bring the state topic of a connector into being; see `ensure`."""
+    return await _ensure(settings, brokers, [connector_of(settings.instance, name)])
 
 
 async def _ensure(settings: "Settings", brokers: str, topics: Iterable[Topic]) -> tuple[str, ...]:

@@ -26,11 +26,15 @@ class Reason(StrEnum):
     """It holds what looks like a national identity number; the bytes are not kept."""
     AFTER_PURGE = "after-purge"
     """About a case whose facts were dropped at the end of their retention."""
+    MAPPING = "mapping"
+    """A connector's mapping fails on it; replay it once the mapping is mended."""
+    REJECTED = "rejected"
+    """A source says that it can never be read, or a receiver that it will never take it."""
     BUG = "bug"
     """relais failed on it; replay it once relais is mended."""
 
 
-RETRIABLE = frozenset({Reason.UNKNOWN_SCHEMA, Reason.UNKNOWN_BODY, Reason.BUG})
+RETRIABLE = frozenset({Reason.UNKNOWN_SCHEMA, Reason.UNKNOWN_BODY, Reason.MAPPING, Reason.BUG})
 """Reasons whose cause can be mended outside the record."""
 
 

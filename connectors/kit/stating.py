@@ -1,0 +1,121 @@
+"""From what a record states to a fact that may be written, by the same checks as at the gateway's door."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.kit.mapper import Said
+from schemas import canonical, cloudevents
+from schemas.checks import problems
+from schemas.cloudevents import PREFIX
+from schemas.codec import Codec
+from schemas.models import AnyEvent, Attestation
+from schemas.problems import Problem, UnsoundEventError
+from schemas.references import Keys, ReferenceFormatError
+from streams.engine.book import Book
+from streams.engine.routing import Route, route
+from streams.reasons import Reason
+
+DAY_S = 86_400
+ADDRESSED = ("to", "redirect_to")
+"""Fields that name a body of the directory."""
+
+
+class UnknownBodyError(ValueError):
+    """An event that names a body which the directory does not have; `field` says where."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"{field}: name a body of the directory")
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A fact that may be written."""
+
+    id: str
+    type: str
+    subject: str
+    value: bytes
+    route: Route
+    digest: str
+    """Digest of the canonical form, 32 of its 64 hexadecimal digits."""
+    sequence: int
+    event: AnyEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something is not taken."""
+
+    reason: Reason
+    field: str | None
+    detail: str
+    """What to mend, all of it; never repeats the content."""
+
+
+class Stating:
+    """What one connector states: in whose name, and where it goes."""
+
+    def __init__(self, body: str, system: str, codec: Codec, keys: Keys, partitions: int, book: Book | None) -> None:
+        """`book`: to know the bodies that may be named; None: whoever is named is taken to exist."""
+        self.body = body
+        self.source = f"{body}/{system}"
+        self._codec = codec
+        self._keys = keys
+        self._partitions = partitions
+        self._book = book
+
+    def fact(self, said: Said, id_: str, sequence: int) -> Fact:
+        """The fact of what was said.
+
+        Raises:
+            UnsoundEventError: it is not sound; all problems are named, in the mapping's words.
+            UnknownBodyError: it names a body that there is not.
+        """
+        event = self._event(said, id_, sequence)
+        datum: dict[str, Any] = event.to_datum()
+        schema = self._codec.latest(event.type)
+        value = self._codec.encode(event.type, datum)
+        found = problems(schema, datum, speaker=self.body, today=int(time.time() // DAY_S), size=len(value))
+        if found:
+            raise UnsoundEventError([Problem(p.code, p.field.removeprefix("header."), p.mend) for p in found])
+        for name in ADDRESSED:
+            to = datum.get(name)
+            if to is not None and self._book is not None and self._book.body(to) is None:
+                raise UnknownBodyError(name)
+        digest = canonical.digest(schema, datum).hex()[:32]
+        at = route(schema, datum, self._keys, self._partitions)
+        return Fact(id_, event.type, event.header.subject, value, at, digest, event.header.sequence or 0, event)
+
+    def _event(self, said: Said, id_: str, sequence: int) -> AnyEvent:
+        data = {"sequence": sequence, **said}
+        message: dict[str, Any] = {"specversion": "1.0", "id": id_, "source": self.source, "data": data}
+        message["type"] = PREFIX + str(data.pop("type", ""))
+        for field, attribute in (("subject", "subject"), ("occurred_at", "time"), ("traceparent", "traceparent")):
+            if field in data:
+                message[attribute] = data.pop(field)
+        try:
+            return cloudevents.parse(message, attested_by=Attestation.GATEWAY)
+        except UnsoundEventError as error:
+            raise UnsoundEventError([Problem(p.code, _inner(p.field), p.mend) for p in error.problems]) from None
+
+
+def refusal(error: UnsoundEventError | UnknownBodyError | ReferenceFormatError) -> Refusal:
+    """What a dead letter says of an unsound event."""
+    if isinstance(error, UnknownBodyError):
+        return Refusal(Reason.UNKNOWN_BODY, error.field, str(error))
+    if isinstance(error, ReferenceFormatError):
+        return Refusal(Reason.INVALID, "subject", str(error))
+    first = error.problems[0]
+    codes = {p.code.value for p in error.problems}
+    personal = "national-identity-number" in codes
+    detail = "; ".join(f"{p.field}: {p.mend}" if p.field else p.mend for p in error.problems[:8])
+    return Refusal(Reason.PERSONAL_NUMBER if personal else Reason.INVALID, first.field or None, detail)
+
+
+def _inner(field: str) -> str:
+    """A field of the CloudEvents form in the mapping's words."""
+    return {"time": "occurred_at"}.get(field, field.removeprefix("data."))
