@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
@@ -202,7 +203,14 @@ class _Transport(httpx2.AsyncHTTPTransport):
         )
 
 
+@cache
+def _system() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
 def _context(config: Outgoing) -> ssl.SSLContext:
+    if config.ca_file is None and config.client_certificate is None:
+        return _system()
     try:
         context = ssl.create_default_context(cafile=config.ca_file)
     except (OSError, ssl.SSLError):
