@@ -9,6 +9,7 @@ from typing import Any
 from connectors.gateway.access import Grant
 from connectors.gateway.codes import Minter
 from connectors.gateway.problems import Flaw, ProblemError, Trouble
+from connectors.kit.stating import strangers
 from schemas import canonical, cloudevents
 from schemas.checks import MAX_REFERENCES, problems
 from schemas.codec import Codec
@@ -99,11 +100,8 @@ class Door:
         if not grant.may_state(event.type, event.header.procedure):
             mend = "this body may not state this kind of fact about this procedure: ask those who run the bus"
             return [Flaw(Trouble.NOT_ALLOWED, "type", mend, index)]
-        for name in ("to", "redirect_to"):
-            body = datum.get(name)
-            if body is not None and self.book.body(body) is None:
-                flaws.append(Flaw("unknown-body", f"data.{name}", "name a body of the directory", index))
-        return flaws
+        unknown = strangers(datum, self.book.body)
+        return [Flaw("unknown-body", f"data.{name}", "name a body of the directory", index) for name in unknown]
 
     def _encode(self, event: AnyEvent, codes: bool) -> Accepted:
         code: str | None = None

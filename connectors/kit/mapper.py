@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -14,6 +13,7 @@ from connectors.kit import mapping
 from connectors.kit.contract import Json, Rejected
 from connectors.kit.expressions import Expression, ExpressionError
 from connectors.kit.mapping import Statement
+from connectors.kit.modules import module_of
 from connectors.kit.tools import Tools, UnknownLabelError
 from schemas.yamltext import Document, InvalidFilesError, Problem
 
@@ -109,8 +109,10 @@ class Mapper:
         except ExpressionError as error:
             line = self._document.line(_path(where))
             raise MappingFailedError(f"{self._document.file}:{line}: {where}: {error}") from None
-        except (UnknownLabelError, Rejected):
+        except UnknownLabelError:
             raise
+        except Rejected as error:
+            raise Rejected(f"{where}: {error.mend}") from None
         except Exception as error:  # noqa: BLE001 - JSONata meets whatever a record holds
             line = self._document.line(_path(where))
             raise MappingFailedError(
@@ -129,14 +131,8 @@ class Mapper:
     def _python(self, named: str) -> Callable[[Mapping[str, Json], Tools], Iterable[Said]] | None:
         file, _, name = named.rpartition(":")
         try:
-            if file.endswith(".py"):
-                spec = importlib.util.spec_from_file_location(Path(file).stem, self.path.parent / file)
-                assert spec is not None
-                assert spec.loader is not None
-                module = importlib.util.module_from_spec(spec)
-                spec.loader.exec_module(module)
-            else:
-                module = importlib.import_module(file)
+            beside = file.endswith(".py")
+            module = module_of(self.path.parent / file) if beside else importlib.import_module(file)
             function: Callable[..., Any] = getattr(module, name)
         except Exception as error:  # noqa: BLE001 - a module of somebody else may raise anything
             mend = (

@@ -6,18 +6,20 @@ import re
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from connectors.kit.contract import ConnectorConfig, Sink, Source
 from connectors.kit.mapping import told
+from connectors.kit.modules import module_of
 from schemas.references import BODY
 from schemas.yamltext import Document, InvalidFilesError, Problem, read
 
 GROUP = "relais.connectors"
 """Entry points by which connectors are found, those of other packages too."""
+Model = TypeVar("Model", bound=BaseModel)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d{1,6})\s*(ms|s|m|h)")
 _RATE = re.compile(r"(\d{1,7})\s*/\s*(s|m|h)")
@@ -59,7 +61,7 @@ class ConnectorFile(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     """Name of this connector: of its state topic, in logs and metrics; lower-case letters, digits and hyphens. It never changes."""
     connector: str
-    """Which connector: a name that `relais connector list` shows."""
+    """Which connector: a name that `relais connector list` shows, or `file.py:Class` of a file beside this one."""
     body: Annotated[str, AfterValidator(_body)]
     """Id of the body whose system it is."""
     system: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
@@ -112,9 +114,13 @@ def installed() -> Mapping[str, EntryPoint]:
     return {point.name: point for point in sorted(entry_points(group=GROUP), key=lambda p: p.name)}
 
 
-def kind_of(name: str) -> type[Any]:
-    """The class of a connector. Raises KeyError if there is none of that name, ImportError if it lacks a library."""
-    kind: type[Any] = installed()[name].load()
+def kind_of(name: str, beside: Path = Path()) -> type[Any]:
+    """The class of a connector: a name of the list, or `file.py:Class` in the folder `beside`.
+
+    Raises KeyError if there is none of that name, ImportError if it lacks a library, AttributeError or OSError for a file without it.
+    """
+    file, _, attribute = name.rpartition(":")
+    kind: type[Any] = getattr(module_of(beside / file), attribute) if file else installed()[name].load()
     return kind
 
 
@@ -131,13 +137,13 @@ def load(path: Path) -> Spec:
     file = _validated(document, problems)
     if file is None or problems:
         raise InvalidFilesError(problems)
-    kind = _kind(document, file, problems)
+    kind = _kind(document, file, path.parent, problems)
     config = _config(document, kind, file.config, problems) if kind is not None else None
     if kind is not None and not is_sink(kind) and file.mapping is None:
         problems.append(Problem(document.file, 1, "mapping", "a source needs a mapping: name its file"))
     if kind is None or config is None or problems:
         raise InvalidFilesError(problems)
-    return Spec(path, file, kind, config)
+    return Spec(path, file, kind, _beside(config, path.parent))
 
 
 def _validated(document: Document, problems: list[Problem]) -> ConnectorFile | None:
@@ -148,10 +154,12 @@ def _validated(document: Document, problems: list[Problem]) -> ConnectorFile | N
         return None
 
 
-def _kind(document: Document, file: ConnectorFile, problems: list[Problem]) -> type[Any] | None:
+def _kind(document: Document, file: ConnectorFile, folder: Path, problems: list[Problem]) -> type[Any] | None:
     line = document.line(("connector",))
     try:
-        return kind_of(file.connector)
+        return kind_of(file.connector, folder)
+    except (AttributeError, OSError, SyntaxError) as error:
+        mend = f"this class cannot be loaded ({type(error).__name__}: {error}): write file.py:Class"
     except KeyError:
         mend = f"there is no connector of this name; there are {', '.join(installed()) or 'none'}"
     except ImportError as error:
@@ -172,6 +180,18 @@ def _config(document: Document, kind: type[Any], given: Any, problems: list[Prob
             mend = _with_help(model, found["loc"], problem.message)
             problems.append(Problem(document.file, document.line(place), ".".join(map(str, place)), mend))
         return None
+
+
+def _beside(model: Model, folder: Path) -> Model:
+    """Paths of files as seen from the connector's file, wherever the command is run."""
+    found: dict[str, Any] = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, Path):
+            found[name] = folder / value
+        elif isinstance(value, BaseModel):
+            found[name] = _beside(value, folder)
+    return model.model_copy(update=found)
 
 
 def _with_help(model: type[ConnectorConfig], loc: tuple[int | str, ...], message: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +15,11 @@ from schemas.codec import Codec
 from schemas.models import AnyEvent, Attestation
 from schemas.problems import Problem, UnsoundEventError
 from schemas.references import Keys, ReferenceFormatError
-from streams.engine.book import Book
 from streams.engine.routing import Route, route
 from streams.reasons import Reason
 
 DAY_S = 86_400
-ADDRESSED = ("to", "redirect_to")
-"""Fields that name a body of the directory."""
+_ADDRESSED = ("to", "redirect_to")
 
 
 class UnknownBodyError(ValueError):
@@ -56,17 +55,24 @@ class Refusal:
     """What to mend, all of it; never repeats the content."""
 
 
+def strangers(datum: Mapping[str, Any], known: Callable[[str], object]) -> list[str]:
+    """Fields of an event that name a body which nobody knows."""
+    return [name for name in _ADDRESSED if datum.get(name) is not None and not known(datum[name])]
+
+
 class Stating:
     """What one connector states: in whose name, and where it goes."""
 
-    def __init__(self, body: str, system: str, codec: Codec, keys: Keys, partitions: int, book: Book | None) -> None:
-        """`book`: to know the bodies that may be named; None: whoever is named is taken to exist."""
+    def __init__(
+        self, body: str, system: str, codec: Codec, keys: Keys, partitions: int, bodies: Collection[str] | None
+    ) -> None:
+        """`bodies`: those that may be named; None: whoever is named is taken to exist."""
         self.body = body
         self.source = f"{body}/{system}"
         self._codec = codec
         self._keys = keys
         self._partitions = partitions
-        self._book = book
+        self._known = bodies.__contains__ if bodies is not None else lambda _: True
 
     def fact(self, said: Said, id_: str, sequence: int) -> Fact:
         """The fact of what was said.
@@ -82,10 +88,8 @@ class Stating:
         found = problems(schema, datum, speaker=self.body, today=int(time.time() // DAY_S), size=len(value))
         if found:
             raise UnsoundEventError([Problem(p.code, p.field.removeprefix("header."), p.mend) for p in found])
-        for name in ADDRESSED:
-            to = datum.get(name)
-            if to is not None and self._book is not None and self._book.body(to) is None:
-                raise UnknownBodyError(name)
+        for name in strangers(datum, self._known):
+            raise UnknownBodyError(name)
         digest = canonical.digest(schema, datum).hex()[:32]
         at = route(schema, datum, self._keys, self._partitions)
         return Fact(id_, event.type, event.header.subject, value, at, digest, event.header.sequence or 0, event)

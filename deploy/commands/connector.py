@@ -1,0 +1,239 @@
+"""`relais connector`: bring a system onto the bus: look, try, check, run."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deploy.errors import DeployError, Exit
+
+if TYPE_CHECKING:
+    from connectors.kit.intake import Told
+    from connectors.kit.spec import Spec
+
+group = typer.Typer(no_args_is_help=True, help="Bring a body's software onto the bus, and handoffs back to it.")
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The connector's file (YAML).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
+DirectoryFile = Annotated[
+    Path | None, typer.Option("--directory", help="Directory of bodies (YAML); else the example.")
+]
+
+
+class ConnectorFileError(DeployError):
+    """A file that cannot be used; the text names each file, line, field and mend."""
+
+    exit_code = Exit.USAGE
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="connector")
+
+
+@group.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List the connectors that are installed, those of other packages too."""
+    from connectors.kit.spec import installed, is_sink  # noqa: PLC0415
+
+    for name, point in installed().items():
+        try:
+            kind = point.load()
+        except ImportError as error:
+            told = {"name": name, "kind": "unusable", "about": f"needs a library that is not installed: {error.name}"}
+        else:
+            about = (kind.__doc__ or "").strip().partition("\n")[0]
+            told = {"name": name, "kind": "sink" if is_sink(kind) else "source", "about": about}
+        typer.echo(_line(told) if as_json else f"{told['name']:<18}{told['kind']:<10}{told['about']}")
+
+
+@group.command()
+def describe(
+    name: Annotated[str, typer.Argument(help="A connector of the list, or file.py:Class.")], as_json: AsJson = False
+) -> None:
+    """Tell what a connector does and what can be set; --json gives the JSON schema of its configuration."""
+    from inspect import cleandoc, getmodule  # noqa: PLC0415
+
+    from connectors.kit.spec import is_sink  # noqa: PLC0415
+
+    kind = _kind(name)
+    if as_json:
+        typer.echo(_line(kind.Config.model_json_schema()))
+        return
+    typer.echo(f"{name}: a {'sink' if is_sink(kind) else 'source'}\n\n{cleandoc(kind.__doc__ or '')}\n")
+    module = cleandoc(getattr(getmodule(kind), "__doc__", None) or "")
+    typer.echo(f"{module}\n" if module else "")
+    for field, about in kind.Config.model_fields.items():
+        need = "needed" if about.is_required() else f"default {about.get_default(call_default_factory=True)!r}"
+        typer.echo(f"  {field} ({need})\n      {about.description or ''}")
+
+
+@group.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the connector to write files for: permits.")],
+    connector: Annotated[
+        str | None, typer.Option("--connector", help="One of the list; absent: a class of your own to begin with.")
+    ] = None,
+    body: Annotated[str, typer.Option(help="Id of the body whose system it is.")] = "viriat",
+    zone: Annotated[str, typer.Option(help="Time zone of the system.")] = "Europe/Paris",
+    folder: Annotated[Path, typer.Option(help="Where to write.")] = Path(),
+) -> None:
+    """Write the files with which a connector begins; nothing that is there is overwritten."""
+    from deploy.connectors import starting  # noqa: PLC0415
+
+    kind = None if connector is None else _kind(connector)
+    named = connector or f"{name.replace('-', '_')}.py:Source"
+    try:
+        written = starting.write(folder, starting.files(name, named, kind, body, zone))
+    except FileExistsError as error:
+        raise ConnectorFileError(f"{error} is there already: choose another name or folder") from None
+    for path in written:
+        typer.echo(f"wrote {path}")
+    typer.echo(f"then: relais connector check {written[0]}", err=True)
+
+
+@group.command()
+def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...")], directory: DirectoryFile = None) -> None:
+    """Check files, mappings and the systems themselves, without changing anything."""
+    from connectors.kit.contract import ConnectorError  # noqa: PLC0415
+    from deploy.connectors import trial  # noqa: PLC0415
+
+    bodies, good = _bodies(directory), True
+    for file in files:
+        spec = _spec(file)
+        try:
+            report = asyncio.run(trial.check(spec, bodies))
+        except ConnectorError as error:
+            typer.echo(f"{file.name}: {error.code}: {error}")
+            good = False
+            continue
+        for finding in report.findings:
+            mend = "" if finding.ok or not finding.mend else f"\n      {finding.mend}"
+            typer.echo(f"{file.name}: {'ok  ' if finding.ok else 'NOT '}{finding.what}{mend}")
+        good &= report.ok
+    if not good:
+        raise typer.Exit(Exit.FAILED)
+
+
+@group.command("dry-run")
+def dry_run(
+    file: File,
+    limit: Annotated[int, typer.Option(min=1, help="Records to read, from the beginning.")] = 20,
+    as_json: AsJson = False,
+    directory: DirectoryFile = None,
+) -> None:
+    """Read records and show what would be published, and why what is refused is refused. Needs no Kafka.
+
+    Exit code 1 if a record is refused. What is shown may hold personal data.
+    """
+    from deploy.connectors import trial  # noqa: PLC0415
+
+    spec, bodies = _source(file), _bodies(directory)
+    shared, refused = trial.Shared(), 0
+
+    async def run() -> None:
+        nonlocal refused
+        number = 0
+        async for told in trial.dry_run(spec, bodies, limit):
+            number += 1
+            refused += told.refusal is not None
+            shared.add(told)
+            if as_json:
+                typer.echo(_line(trial.told_json(told, number)))
+            else:
+                _show(told, number)
+
+    _running(run())
+    if suspicion := shared.suspicion():
+        typer.echo(f"look at this: {suspicion.where}: {suspicion.mend}", err=True)
+    if refused:
+        raise typer.Exit(Exit.FAILED)
+
+
+@group.command()
+def test(file: File, directory: DirectoryFile = None) -> None:
+    """Run the tests that stand in the mapping."""
+    from deploy.connectors import trial  # noqa: PLC0415
+
+    spec = _source(file)
+    made = trial.mapper(spec)
+    results = list(trial.test(made, trial.stating(spec, _bodies(directory))))
+    for name, wrong in results:
+        typer.echo(f"{'NOT ' if wrong else 'ok  '}{name}{': ' if wrong else ''}{wrong}")
+    if not results:
+        raise ConnectorFileError(f"{spec.mapping.name} has no tests: add some under tests")
+    if any(wrong for _, wrong in results):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _show(told: "Told", number: int) -> None:
+    from schemas import cloudevents  # noqa: PLC0415
+
+    typer.echo(f"{told.record.place or f'record {number}'}: {told.outcome.value}")
+    for fact in told.facts:
+        event = cloudevents.render(fact.event)
+        typer.echo(f"    {fact.type}  {fact.subject}  {_line(event['data'])}")
+    if told.refusal is not None:
+        where = (
+            f"{told.refusal.field}: " if told.refusal.field and told.refusal.field not in told.refusal.detail else ""
+        )
+        typer.echo(f"    {told.refusal.reason.value}: {where}{told.refusal.detail}")
+    if told.label is not None:
+        typer.echo(f"    waits for a label of {told.label[0]} that is not mapped: {told.label[1]}")
+
+
+def _running(work: Any) -> None:
+    from connectors.kit.contract import ConnectorError  # noqa: PLC0415
+    from schemas.yamltext import InvalidFilesError  # noqa: PLC0415
+
+    try:
+        asyncio.run(work)
+    except ConnectorError as error:
+        raise DeployError(f"{error.code}: {error}") from None
+    except InvalidFilesError as error:
+        raise ConnectorFileError(str(error)) from None
+
+
+def _spec(file: Path) -> "Spec":
+    from connectors.kit import spec as specs  # noqa: PLC0415
+    from deploy.connectors import trial  # noqa: PLC0415
+    from schemas.yamltext import InvalidFilesError  # noqa: PLC0415
+
+    try:
+        spec = specs.load(file)
+        if not spec.is_sink:
+            trial.mapper(spec)
+    except InvalidFilesError as error:
+        raise ConnectorFileError(str(error)) from None
+    return spec
+
+
+def _source(file: Path) -> "Spec":
+    spec = _spec(file)
+    if spec.is_sink:
+        raise ConnectorFileError(f"{file.name} is a sink: this is for sources")
+    return spec
+
+
+def _kind(name: str) -> type[Any]:
+    from connectors.kit.spec import installed, kind_of  # noqa: PLC0415
+
+    try:
+        return kind_of(name)
+    except KeyError:
+        text = f"there is no connector {name}; there are {', '.join(installed()) or 'none'}"
+    except (ImportError, AttributeError, OSError) as error:
+        text = f"{name} cannot be loaded: {error}"
+    raise ConnectorFileError(text)
+
+
+def _bodies(directory: Path | None) -> frozenset[str]:
+    from deploy.rules import directory as read_directory  # noqa: PLC0415
+
+    return frozenset(read_directory(directory).by_id())
+
+
+def _line(told: object) -> str:
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -1,0 +1,1 @@
+"""Connectors as the command `relais connector` handles them."""

@@ -1,0 +1,178 @@
+"""Trying a connector out with no Kafka at all: what would be published, and why what is refused is refused."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from connectors.kit.contract import Closing, Finding, Record, Rejected, Report
+from connectors.kit.intake import Intake, Told
+from connectors.kit.mapper import Mapper, MappingFailedError, Said
+from connectors.kit.mapping import Example
+from connectors.kit.spec import Spec
+from connectors.kit.stating import Stating, UnknownBodyError
+from connectors.kit.tools import UnknownLabelError
+from schemas import cloudevents, codec
+from schemas.problems import UnsoundEventError
+from schemas.references import Keys, ReferenceFormatError
+from streams.runtime.store import MemoryStore
+
+_NO_KEY = bytes(16)
+"""A trial writes nowhere, so that the key of references does not matter."""
+_FIELD = re.compile(r"\s*\w+\s*")
+_OF_A_PERSON = re.compile(
+    r"(^|_)(nir|nss|usagers?|allocataires?|foyers?|menages?|familles?|personnes?|individus?|demandeurs?|administres?|beneficiaires?"
+    r"|habitants?|matricule|person|household|citizen)(_|$)",
+    re.IGNORECASE,
+)
+
+
+class Suspicion(NamedTuple):
+    """Something about the mapping that a person has to look at."""
+
+    where: str
+    mend: str
+
+
+def stating(spec: Spec, bodies: Collection[str] | None) -> Stating:
+    """What states for a trial."""
+    file = spec.file
+    return Stating(file.body, file.system, codec.events(), Keys(_NO_KEY), 1, bodies)
+
+
+def mapper(spec: Spec) -> Mapper:
+    """The mapping of a connector. Raises `InvalidFilesError`."""
+    return Mapper(spec.mapping, spec.file.body, spec.file.system, spec.file.zone)
+
+
+async def dry_run(spec: Spec, bodies: Collection[str] | None, limit: int) -> AsyncIterator[Told]:
+    """What would become of the first records of a source. Nothing is acknowledged, nothing is written."""
+    topics = ("", "state", "dead-letters")
+    intake = Intake(topics, mapper(spec), stating(spec, bodies), MemoryStore())
+    source = spec.make()
+    left = limit
+    try:
+        async with aclosing(source.read(None)) as reading:  # type: ignore[union-attr,type-var]
+            async for batch in reading:
+                records = batch.records[:left]
+                left -= len(records)
+                step = intake.take(records, None, move=False)
+                intake._store.write(step.effects.state, 0)
+                for told in step.told:
+                    yield told
+                if left <= 0:
+                    return
+    finally:
+        if isinstance(source, Closing):
+            await source.close()
+
+
+async def check(spec: Spec, bodies: Collection[str]) -> Report:
+    """The connector's own check, with what the kit can see."""
+    findings = [
+        Finding(
+            spec.file.body in bodies,
+            f"the directory has the body {spec.file.body}",
+            "add the body to the directory, or name another --directory",
+        )
+    ]
+    now = datetime.now(UTC).astimezone(spec.file.zone)
+    findings.append(Finding(True, f"it is {now:%Y-%m-%d %H:%M} in {spec.file.time_zone}, by this machine's clock"))
+    if not spec.is_sink:
+        findings += [Finding(False, s.where, s.mend) for s in suspicions(mapper(spec))]
+    connector = spec.make()
+    try:
+        return Report([*findings, *(await connector.check()).findings])
+    finally:
+        if isinstance(connector, Closing):
+            await connector.close()
+
+
+def suspicions(made: Mapper) -> Iterator[Suspicion]:
+    """Numbers of cases that seem to be of a person or a household."""
+    mapping = made.mapping
+    alone = mapping.case is not None and _FIELD.fullmatch(mapping.case) is not None
+    mend = "compose the number with what tells requests apart, such as numero & '-' & dispositif & '-' & demande"
+    if alone and mapping.identifies != "request":
+        yield Suspicion(f"case: {mapping.case} names a {mapping.identifies}, not one request", mend)
+    elif alone and _OF_A_PERSON.search(str(mapping.case).strip()):
+        yield Suspicion(f"case: {mapping.case} seems to name a person or a household, not one request", mend)
+
+
+class Shared:
+    """Notices a case that several records open: its number then names more than one request."""
+
+    def __init__(self) -> None:
+        self._openings: Counter[str] = Counter()
+        self._keys: set[tuple[str, str]] = set()
+
+    def add(self, told: Told) -> None:
+        """One record of a dry run."""
+        for fact in told.facts:
+            one = (fact.subject, told.record.key) if isinstance(told.record, Record) else None
+            if fact.type == "case.opened" and one is not None and one not in self._keys:
+                self._keys.add(one)
+                self._openings[fact.subject] += 1
+
+    def suspicion(self) -> Suspicion | None:
+        """What to look at, if anything."""
+        shared = sum(count > 1 for count in self._openings.values())
+        if not shared:
+            return None
+        mend = "if they are several requests of one person or household, compose the number with what tells them apart"
+        return Suspicion(f"{shared} of {len(self._openings)} cases are opened by several records", mend)
+
+
+def told_json(told: Told, number: int) -> dict[str, Any]:
+    """What became of a record, for programs."""
+    refusal = told.refusal
+    return {
+        "record": number,
+        "place": told.record.place or None,
+        "outcome": told.outcome.value,
+        "events": [cloudevents.render(fact.event) for fact in told.facts],
+        "refusal": refusal and {"reason": refusal.reason.value, "field": refusal.field, "detail": refusal.detail},
+        "label": told.label and {"table": told.label[0], "label": told.label[1]},
+    }
+
+
+def test(made: Mapper, stating: Stating) -> Iterator[tuple[str, str]]:
+    """Run the mapping's own tests: the name of each, and what is wrong with it, empty if nothing."""
+    for number, example in enumerate(made.mapping.tests, 1):
+        yield example.name or f"test {number}", _tested(example, made, stating)
+
+
+def _tested(example: Example, made: Mapper, stating: Stating) -> str:
+    try:
+        said = made.said(example.record)
+        facts = [stating.fact(one, f"test-{i}", i) for i, one in enumerate(said)]
+    except UnknownLabelError as error:
+        return "" if example.waits == error.table else f"it waits for a label of {error.table}"
+    except (Rejected, UnsoundEventError, UnknownBodyError, ReferenceFormatError) as error:
+        return "" if example.refused else f"it is refused: {_why(error)}"
+    except MappingFailedError as error:
+        return str(error)
+    if example.events is None:
+        return "it states events" if facts else "it states nothing"
+    given = [{**one, "type": fact.type, "subject": fact.subject} for one, fact in zip(said, facts, strict=True)]
+    return _compared(example.events, given)
+
+
+def _compared(wanted: list[Said], given: list[Said]) -> str:
+    if [one.get("type") for one in wanted] != [one["type"] for one in given]:
+        return f"it states {', '.join(str(one['type']) for one in given) or 'nothing'}"
+    for number, (one, other) in enumerate(zip(wanted, given, strict=True), 1):
+        for name, value in one.items():
+            if other.get(name) != value:
+                return f"event {number}: {name} is {other.get(name)!r}, not {value!r}"
+    return ""
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, UnsoundEventError):
+        return "; ".join(f"{p.field}: {p.mend}" for p in error.problems)
+    return str(error)
