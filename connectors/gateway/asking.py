@@ -119,13 +119,10 @@ class Asking:
         copies = self._facts(now, row)
         cases, admitted = fold(copies), {copy.fact.key: copy.admitted for copy in copies}
         handoffs = now.handoffs([h.key for h in seen.handoffs])
-        shown = [case.case for case in seen.cases if case.case is not None]
+        shown = {case.case: case for case in seen.cases if case.case is not None}
         alerts = now.alerts_of([self._keys.of(case["case"]) for case in row.datum["cases"]])
         facts = [
-            fact
-            for case in cases.values()
-            for fact in case.facts
-            if case.text in shown and sees_fact(case.body, fact.visibility or case.visibility, viewer)
+            fact for case in cases.values() if case.text in shown for fact in _shown(case, viewer, shown[case.text])
         ]
         body = viewer.body if isinstance(viewer, BodyViewer) else None
         explained = self._handoff_clocks(cases, admitted, viewer)
@@ -171,6 +168,7 @@ class Asking:
         standings = self._standings(kept)
         return shown | {
             "case": seen.case,
+            "handed": seen.handed,
             "procedure": seen.procedure,
             "place": seen.place,
             "opened_on": words.day(seen.opened_on),
@@ -189,7 +187,7 @@ class Asking:
                 for s in seen.steps
             ],
             "clocks": self._clocks(seen, kept, standings, admitted, viewer),
-            "opposability": words.opposability(appeal(standings, _shown(kept, viewer))),
+            "opposability": words.opposability(appeal(standings, _shown(kept, viewer, seen))),
             "conflicts": seen.conflicts,
             "contact": words.contact(self.book, seen.body, seen.procedure),
         }
@@ -212,7 +210,7 @@ class Asking:
         viewer: Viewer,
     ) -> list[Json]:
         """The limits that the status lists, and those that silence started; without derivation while facts are on their way."""
-        shown = {fact.key for fact in _shown(case, viewer)}
+        shown = {fact.key for fact in _shown(case, viewer, seen)}
         hidden = [fact.key for fact in case.facts if fact.key not in shown] if case is not None else []
         derived = {one.rule.id: words.clock(one, standings, admitted, hidden) for one in standings}
         listed = {c["rule"] for c in seen.clocks}
@@ -244,7 +242,7 @@ class Asking:
 
     def _steps(self, seen: Projected, facts: list[Fact], viewer: Viewer) -> list[Json]:
         """Steps of the definition by what the viewer may know; none for a body that has no file of that procedure."""
-        first = next((c for c in seen.cases if not c.neutral), None)
+        first = next(iter(sorted((c for c in seen.cases if not c.neutral), key=lambda c: c.handed)), None)
         if first is None:
             return []
         journey = self.book.rules(first.procedure or "", first.opened_on or first.since or 0).journey
@@ -269,8 +267,9 @@ class Asking:
         ]
 
 
-def _shown(case: Case | None, viewer: Viewer) -> list[Fact]:
+def _shown(case: Case | None, viewer: Viewer, seen: CaseView) -> list[Fact]:
     """The facts of a case that a viewer may know."""
     if case is None:
         return []
-    return [f for f in case.facts if sees_fact(case.body, f.visibility or case.visibility, viewer)]
+    told = ((fact, fact.visibility or case.visibility) for fact in case.facts)
+    return [fact for fact, visibility in told if sees_fact(case.body, visibility, viewer, handed=seen.handed)]

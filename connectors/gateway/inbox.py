@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -9,12 +10,12 @@ from zoneinfo import ZoneInfo
 from connectors.gateway import words
 from connectors.gateway.problems import Flaw, ProblemError, Trouble
 from connectors.gateway.words import Json
-from connectors.status.model import Cursor, ReadModel
+from connectors.status.model import Cursor, ReadModel, Snapshot
 from schemas.cloudevents import PREFIX
 from schemas.references import Keys, Kind, ReferenceFormatError, case_of_handoff, parse
 from streams.engine.book import Book
 from streams.engine.handoffs import ENDS
-from streams.engine.visibility import BodyViewer, project_handoff, without_journey_ids
+from streams.engine.visibility import without_journey_ids
 
 ACTIONS = {
     "receive": "received", "accept": "accepted", "refuse": "refused", "return": "returned", "complete": "completed",
@@ -45,15 +46,27 @@ class Inbox:
         with self._model.snapshot() as now:
             found = now.inbox(body, cursor, limit=limit + 1)
             place = found[:limit][-1].cursor if found else str(cursor or Cursor(now.generation, 0, b""))
-        items = []
-        for item in found[:limit]:
-            record = project_handoff(item.datum, BodyViewer(body))
-            if record is not None:
-                items.append(without_journey_ids(words.handoff(record, body, self.book)) | {"cursor": item.cursor})
+            shown = self._shown(now, body, [item.datum for item in found[:limit]])
+        items = [what | {"cursor": item.cursor} for what, item in zip(shown, found, strict=False)]
         return Page(items, place, len(found) > limit)
+
+    def _shown(self, now: Snapshot, body: str, records: Sequence[Mapping[str, Any]]) -> list[Json]:
+        """Items as their addressee sees them, with the limit that runs for the request itself where it was passed on as a whole."""
+        passed = [r["from_case"] for r in records if r["kind"] == "transfer" and r["state"] in _ORDER]
+        limits = now.limits_of({self._keys.of(case) for case in passed})
+        items = []
+        for record in records:
+            due = limits.get(self._keys.of(record["from_case"])) if record["from_case"] in passed else None
+            shown = words.handoff(record, body, self.book) | {"request_due_on": words.day(due)}
+            items.append(without_journey_ids(shown))
+        return items
 
     def item(self, body: str, handoff: str) -> dict[str, Any]:
         """The record of an item addressed to a body; a problem "not found" for any other."""
+        with self._model.snapshot() as now:
+            return self._item(now, body, handoff)
+
+    def _item(self, now: Snapshot, body: str, handoff: str) -> dict[str, Any]:
         try:
             reference = parse(handoff)
         except ReferenceFormatError:
@@ -61,16 +74,15 @@ class Inbox:
         if reference.kind is not Kind.HANDOFF:
             raise _unknown()
         key = self._keys.of(handoff)
-        with self._model.snapshot() as now:
-            record = now.handoffs([key]).get(key)
+        record = now.handoffs([key]).get(key)
         if record is None or record["to"] != body:
             raise _unknown()
         return record
 
     def shown(self, body: str, handoff: str) -> Json:
         """An item as its addressee sees it."""
-        shown: Json = without_journey_ids(words.handoff(self.item(body, handoff), body, self.book))
-        return shown
+        with self._model.snapshot() as now:
+            return self._shown(now, body, [self._item(now, body, handoff)])[0]
 
     def reached(self, handoff: str, state: str) -> bool:
         """Whether a handoff is seen in a state, or has passed it."""

@@ -130,8 +130,8 @@ def _answers() -> Json:
     strings = _list(_STRING)
     codes = sorted({c.value for c in ProblemCode})
     case = {
-        "body": body, "state": _STRING, "neutral": flag, "case": _STRING, "procedure": _TEXT, "place": _TEXT, "opened_on": _DAY,
-        "since": _DAY, "outcome": _TEXT, "decided_on": _DAY, "notified_on": _DAY, "asked": strings, "asked_until": _DAY,
+        "body": body, "state": _STRING, "neutral": flag, "case": _STRING, "handed": flag, "procedure": _TEXT, "place": _TEXT,
+        "opened_on": _DAY, "since": _DAY, "outcome": _TEXT, "decided_on": _DAY, "notified_on": _DAY, "asked": strings, "asked_until": _DAY,
         "steps": _list(_object({"step": _STRING, "started_on": _DAY, "completed_on": _DAY})), "clocks": _list(_ref("Clock")),
         "opposability": {"oneOf": [_ref("Opposability"), {"type": "null"}]}, "conflicts": integer, "contact": contact,
     }  # fmt: skip
@@ -143,7 +143,7 @@ def _answers() -> Json:
         "documents": _list(_object({
             "label": _STRING, "type": _STRING, "size": integer, "sha256": _STRING, "location": _STRING, "until": _DAY,
         })),
-        "loops": integer, "connected": flag, "contact": contact, "cursor": _STRING,
+        "loops": integer, "connected": flag, "contact": contact, "request_due_on": _DAY, "cursor": _STRING,
     }  # fmt: skip
     return {
         "Words": _object({"fr": _STRING, "en": _STRING}),
@@ -170,7 +170,7 @@ def _answers() -> Json:
             "can_be_invoked": {"type": ["boolean", "null"]}, "why": _TEXT, "articles": strings, "words": _ref("Words"),
         }),
         "Case": _object(case, optional=tuple(n for n in case if n not in ("body", "state", "neutral"))),
-        "Handoff": _object(record, optional=("cursor",)),
+        "Handoff": _object(record, optional=("request_due_on", "cursor")),
         "Passage": _object({
             "from": body, "to": body, "kind": _STRING, "step": _TEXT, "state": _STRING, "sent_on": _DAY, "since": _DAY,
             "due_on": _DAY, "record": {"oneOf": [_ref("Handoff"), {"type": "null"}]}, "clocks": _list(_ref("Clock")),

@@ -104,9 +104,13 @@ def journey(site: Site, body: str, case: str) -> Json | None:
     if both is None:
         return None
     found, own = both
+    handed = [c | {"number": labels.number(c["case"])} for c in found["cases"] if c.get("handed")]
     return found | {
         "own": own,
-        "others": [c for c in found["cases"] if c is not own],
+        "handed": handed,
+        "clocks": [c | {"of": None} for c in own["clocks"]]
+        + [c | {"of": file["body"]} for file in handed for c in file["clocks"] if c["state"] != "not-started"],
+        "others": [c for c in found["cases"] if c["neutral"]],
         "state_words": labels.CASE_STATES[own["state"]],
         "procedure_words": labels.procedure(site.book, own["procedure"], site.today(body)),
         "alerts": [a | {"words": labels.ALERTS.get(a["reason"], (a["reason"], ""))} for a in found["alerts"]],

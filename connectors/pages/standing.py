@@ -46,6 +46,7 @@ _YES = frozenset({Effect.GRANTED, Effect.GRANTED_FLAT_RATE, Effect.NOT_OPPOSED})
 _NO = frozenset({Effect.REFUSED, Effect.OPPOSED})
 _WAYS_OUT = frozenset({"case.decided", "case.notified"})
 _TRANSFER = "transfer"
+_LASTING = frozenset({"running", "paused", "waiting"})
 _PENDING = frozenset({"sent", "received"})
 _TAKEN = frozenset({"accepted", "completed"})
 
@@ -88,7 +89,7 @@ def stand(journey: Json, book: Book, today: date) -> Found:
     files = [c for c in journey["cases"] if not c["neutral"]]
     holder = _holder(journey, files)
     case = holder.case or _door(journey, files)
-    clock, rule, waits = _answer(case, book)
+    clock, rule, waits = _answer(_chain(case, files), book)
     asking = tuple(c for c in files if c["state"] == "waiting_for_person")
     consulted = tuple(
         h["to"]
@@ -124,18 +125,32 @@ def _holder(journey: Json, files: list[Json]) -> Holder:
     return Holder(body, since, case, None)
 
 
-def _answer(case: Json | None, book: Book) -> tuple[Json | None, Clock | None, bool]:
-    """The limit within which the person has to be answered: the one with the strongest effect, then the latest."""
+def _chain(case: Json | None, files: list[Json]) -> list[Json]:
+    """The file that counts, and those of the same procedure from which it came, the latest first."""
     if case is None:
-        return None, None, False
-    day = case["opened_on"] or case["since"]
-    rules = book.rules(case["procedure"] or "", to_day(date.fromisoformat(day)))
-    answers = {c.id: c for c in rules.journey.clocks if _answers(c)}
-    known = [c for c in case["clocks"] if c["rule"] in answers and c["state"] != "not-started"]
-    if not known:
-        return None, None, any(c.kind == "legal" for c in answers.values())
-    best = max(known, key=lambda c: (*_weight(answers[c["rule"]]), c["due_on"] or ""))
-    return best, answers[best["rule"]], False
+        return []
+    before = [c for c in files if c is not case and c["procedure"] == case["procedure"]]
+    return [case, *sorted(before, key=lambda c: c["opened_on"] or c["since"], reverse=True)]
+
+
+def _answer(chain: list[Json], book: Book) -> tuple[Json | None, Clock | None, bool]:
+    """The limit within which the person has to be answered: that of the file that counts, or else one that it was handed.
+
+    Whoever takes a request on takes on the limit that runs since the door. Of several in one file: the strongest effect, then the latest.
+    """
+    waits = False
+    for case in chain:
+        day = case["opened_on"] or case["since"]
+        rules = book.rules(case["procedure"] or "", to_day(date.fromisoformat(day)))
+        answers = {c.id: c for c in rules.journey.clocks if _answers(c)}
+        known = [c for c in case["clocks"] if c["rule"] in answers and c["state"] != "not-started"]
+        if case is not chain[0]:
+            known = [c for c in known if c["state"] in _LASTING]
+        if known:
+            best = max(known, key=lambda c: (*_weight(answers[c["rule"]]), c["due_on"] or ""))
+            return best, answers[best["rule"]], False
+        waits = waits or any(c.kind == "legal" for c in answers.values())
+    return None, None, waits
 
 
 def _answers(clock: Clock) -> bool:

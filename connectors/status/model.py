@@ -113,6 +113,15 @@ class Snapshot:
         )  # fmt: skip
         return [tuple(row) for row in found]
 
+    def limits_of(self, cases: Collection[bytes]) -> dict[bytes, int]:
+        """The first time limit that runs, of each of these cases (keys) that has one; days since 1970-01-01."""
+        c = self._t.cases.c
+        found: dict[bytes, int] = {}
+        for some in chunks(cases):
+            rows = self._connection.execute(select(c.key, c.due_on).where(c.key.in_(some), c.due_on.is_not(None)))
+            found.update((row.key, row.due_on) for row in rows)
+        return found
+
     # -- handoffs
     def handoffs(self, keys: Collection[bytes]) -> dict[bytes, Datum]:
         """Handoffs by key; those withdrawn are left out."""

@@ -75,7 +75,7 @@ class Tables:
             index("cases_body", "body", "due_on"),
             index("cases_row", "row"),
         )
-        """Cases of live statuses; `due_on` is the first time limit that runs."""
+        """Cases of live statuses; `due_on` is the first time limit that runs, in the file or in one handed over with the request."""
         self.handoffs = table(
             "handoffs",
             Column("key", LargeBinary(16), primary_key=True),

@@ -15,6 +15,7 @@ from connectors.status.tables import STATE, WITHDRAWN, Tables, generations
 from connectors.status.tables import tables as tables_of
 from schemas.codec import Codec, DecodeError, bus
 from schemas.references import KEY_SIZE, Keys
+from streams.engine.handed import first_due, first_running
 from streams.engine.handoffs import ENDS
 from streams.engine.messages import split_keys
 from streams.engine.root import CLAIM, FACT
@@ -161,7 +162,7 @@ class Writer:
                 {
                     "key": self._keys.of(case["case"]), "row": key, "case": case["case"], "body": case["body"],
                     "procedure": case["procedure"], "state": case["state"], "since": case["since"],
-                    "due_on": _first_due(case["clocks"]),
+                    "due_on": first_due(datum, case),
                 }
                 for key, (_, _, datum) in last.items()
                 if key in resolution.lists
@@ -180,7 +181,7 @@ class Writer:
                 ends[key] = dict(record.headers).get("reason", b"").decode()
                 continue
             datum = self._bus.decode(record.value)[1]
-            due = _first_due(datum["limits"])
+            due = first_running(datum["limits"])
             rows[key] = {
                 "key": key, "value": record.value, "from_body": datum["from_body"], "to_body": datum["to"],
                 "procedure": datum["procedure"], "state": datum["state"], "sent_on": datum["sent_on"],
@@ -310,10 +311,6 @@ class _Slice:
             connection.execute(delete(t.rows).where(t.rows.c.key.in_(gone)))
         unseen = ~exists().where(t.refs.c.shown == t.rows.c.key)
         connection.execute(delete(t.rows).where(t.rows.c.live.is_(False), unseen))
-
-
-def _first_due(limits: Iterable[dict[str, Any]]) -> int | None:
-    return min((c["due_on"] for c in limits if c["state"] == "running" and c["due_on"] is not None), default=None)
 
 
 def _now() -> int:

@@ -1,9 +1,10 @@
 """Who may see what: the only way out of a status, a handoff or an alert to anyone.
 
-A body sees its own cases wholly; of the others of the journey only which body has a file and whether it is still open, and the handoffs
-to which it is a party. A person who holds the code sees what is meant for everyone or for the person. Operators see all. A body that
-is not in the journey sees nothing, and is told no more than of an unknown reference. Nobody sees the keys of references, the hash of a
-code, or a journey id: whoever knows a journey id may join the journey.
+A body sees its own cases wholly, and those that were handed over to it by a transfer as far as bodies may; of the others of the
+journey only which body has a file and whether it is still open, and the handoffs to which it is a party. A person who holds the code
+sees what is meant for everyone or for the person. Operators see all. A body that is not in the journey sees nothing, and is told no more
+than of an unknown reference. Nobody sees the keys of references, the hash of a code, or a journey id: whoever knows a journey id may
+join the journey.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from schemas.definitions import Journey
 from streams.engine.book import Book
 from streams.engine.cases import ENDED
+from streams.engine.handed import handed_to
 
 Datum = Mapping[str, Any]
 
@@ -50,7 +52,7 @@ _JOURNEY_ID = re.compile(r"journey:[a-z0-9][a-z0-9-]{0,62}[a-z0-9]:[0-9a-f]{32}"
 
 @dataclass(frozen=True, slots=True)
 class CaseView:
-    """One file as a viewer sees it. `neutral`: only `body` and `state` are told."""
+    """One file as a viewer sees it. `neutral`: only `body` and `state` are told; `handed`: it was handed over to the body that looks."""
 
     body: str
     state: str
@@ -69,6 +71,7 @@ class CaseView:
     steps: tuple[Datum, ...] = ()
     clocks: tuple[Datum, ...] = ()
     conflicts: int = 0
+    handed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +149,12 @@ def project_alert(alert: Datum, viewer: Viewer) -> Datum | None:
     return None
 
 
-def sees_fact(body: str, visibility: str | None, viewer: Viewer) -> bool:
-    """Whether a viewer may learn that a body stated a fact of this visibility (None: everyone)."""
+def sees_fact(body: str, visibility: str | None, viewer: Viewer, *, handed: bool = False) -> bool:
+    """Whether a viewer may learn that a body stated a fact of this visibility (None: everyone). `handed`: its file was handed over."""
     if isinstance(viewer, Operator):
         return True
     if isinstance(viewer, BodyViewer):
-        return viewer.body == body
+        return viewer.body == body or (handed and (visibility or "everyone") in _TO_BODIES)
     return (visibility or "everyone") in _TO_PERSON
 
 
@@ -171,6 +174,8 @@ class _Hidden:
 
     def __init__(self, status: Datum, viewer: Viewer, book: Book) -> None:
         self._viewer = viewer.body if isinstance(viewer, BodyViewer) else None
+        self.handed = handed_to(status, viewer.body) if isinstance(viewer, BodyViewer) else frozenset[str]()
+        """Files that were handed over to the body that looks."""
         self.steps: set[str] = set()
         """Steps that must not be shown."""
         self._passages: set[bytes] = set()
@@ -230,12 +235,13 @@ def _case(case: Datum, viewer: Viewer, hidden: _Hidden) -> CaseView | None:
     visibility = case["visibility"]
     if isinstance(viewer, Person) and (visibility not in _TO_PERSON or hidden.case(case)):
         return None
-    if isinstance(viewer, BodyViewer) and viewer.body != case["body"]:
+    handed = case["case"] in hidden.handed
+    if isinstance(viewer, BodyViewer) and viewer.body != case["body"] and not handed:
         if visibility not in _TO_BODIES or hidden.case(case):
             return None
         state = ENDED_STATE if case["state"] in ENDED else IN_PROGRESS
         return CaseView(body=case["body"], state=state, neutral=True, visibility=visibility)
-    own = not isinstance(viewer, Person)
+    audience = _TO_PERSON if isinstance(viewer, Person) else _TO_BODIES if handed else None
     return CaseView(
         body=case["body"],
         state=case["state"],
@@ -252,10 +258,13 @@ def _case(case: Datum, viewer: Viewer, hidden: _Hidden) -> CaseView | None:
         asked=tuple(case["asked"]),
         asked_until=case["asked_until"],
         steps=tuple(
-            s for s in case["steps"] if own or (s["step"] not in hidden.steps and s["visibility"] in _TO_PERSON)
+            s
+            for s in case["steps"]
+            if audience is None or (s["step"] not in hidden.steps and s["visibility"] in audience)
         ),
         clocks=tuple(case["clocks"]),
-        conflicts=0 if isinstance(viewer, Person) else case["conflicts"],
+        conflicts=case["conflicts"] if audience is None else 0,
+        handed=handed,
     )
 
 

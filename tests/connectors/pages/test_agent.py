@@ -111,8 +111,7 @@ async def test_work_by_legal_date_and_one_case(place: Place, agent: Desk) -> Non
     assert "dépassé de" in said
     assert "Aucun dossier" in text(await agent.get("/agent", etat="closed"))
     case = text(await agent.get("/agent/dossier", dossier=AUTONOMY))
-    assert "CCAS de Bourg-en-Bresse : en cours" in case
-    assert "2027-0033" not in case
+    assert "Repris de CCAS de Bourg-en-Bresse 2027-0033" in case
     for other in (APA, "case:viriat/none", "nonsense", HANDOFF, ""):
         assert (await agent.get("/agent/dossier", dossier=other)).status_code == 404
 

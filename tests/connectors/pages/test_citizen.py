@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import date
 from typing import Any
 
 import httpx2
@@ -11,8 +12,10 @@ import pytest
 
 from connectors.pages.sealing import Seal
 from connectors.pages.telling import subject, to_subject
+from streams.engine.counting import to_day
+from streams.engine.visibility import BodyViewer
 from streams.engine.words import day_in_words
-from tests.connectors.pages.place import AIN, APA, AUTONOMY, CCAS, HANDOFF, TODAY, VIRIAT, Place
+from tests.connectors.pages.place import AIN, APA, AUTONOMY, CCAS, GBA, HANDOFF, TODAY, VIRIAT, Place
 
 REFERENCE = f"{CCAS}/2027-0033"
 
@@ -51,6 +54,32 @@ async def test_each_situation_in_plain_words(place: Place, http: httpx2.AsyncCli
     assert [p for p in parts if p not in said] == []
     assert "handoff" not in said
     assert "journey:" not in answer.text
+
+
+async def test_the_limit_that_runs_since_the_door_counts_whoever_has_the_file(
+    place: Place, http: httpx2.AsyncClient
+) -> None:
+    permit, handoff = f"case:{VIRIAT}/PC-001-451-27-00001", f"handoff:{VIRIAT}:" + "3" * 32
+    code = place.state("case.opened", permit, 5, procedure="urbanisme.pc-maison", channel="counter").code
+    place.state("handoff.sent", permit, 4, handoff=handoff, to=GBA, kind="transfer")
+    for type_ in ("handoff.received", "handoff.accepted"):
+        place.state(type_, f"case:{GBA}/ADS-1", 3, handoff=handoff, procedure="urbanisme.pc-maison")
+    said = text(await enter(http, code or "", permit.removeprefix("case:")))
+    assert "Grand Bourg Agglomération étudie votre demande" in said
+    assert "Réponse au plus tard le" in said
+    assert "permis tacite" in said
+    asking = place.gateway.asking
+    seen = asking.journey(permit, BodyViewer(GBA))
+    assert seen is not None
+    own, handed = sorted(seen["cases"], key=lambda c: c["handed"])
+    assert (handed["case"], handed["handed"], own["handed"]) == (permit, True, False)
+    due = next(c for c in handed["clocks"] if c.get("effect") == "granted")
+    assert due["state"] == "running"
+    assert due["derivation"]
+    first = min(c["due_on"] for c in handed["clocks"] if c["state"] == "running" and c["due_on"])
+    assert place.gateway.inbox.shown(GBA, handoff)["request_due_on"] == first
+    with place.model.snapshot() as now:
+        assert [row[5] for row in now.worklist(GBA)] == [to_day(date.fromisoformat(first))]
 
 
 async def test_the_title_is_in_english_if_asked(place: Place, http: httpx2.AsyncClient) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from schemas.definitions import Definitions, Journey, load
 from schemas.directory import Body, Directory
 from streams.engine.book import Book
+from streams.engine.handed import first_due
 from streams.engine.visibility import (
     BodyViewer,
     Operator,
@@ -151,6 +152,53 @@ def test_a_step_may_be_narrower_than_its_case() -> None:
         assert [s["step"] for s in shown.cases[0].steps] == seen
 
 
+def shown_to(row: dict[str, Any], body: str) -> list[str | None]:
+    found = project(row, BodyViewer(body), BOOK)
+    return [c.case for c in found.cases if c.handed] if found else []
+
+
+def test_a_transfer_hands_the_file_over_with_the_limit_that_runs_in_it() -> None:
+    limits = [{"rule": "urb.decision", "state": "running", "due_on": 20_060}]
+    row = status(
+        [case("viriat", clocks=limits, conflicts=2), case("gba"), case("ain")],
+        [passage("viriat", "gba", 1, kind="transfer"), passage("gba", "ain", 2, kind="consultation")],
+    )
+    found = project(row, BodyViewer("gba"), BOOK)
+    assert found is not None
+    assert [(c.case, c.handed, c.neutral) for c in found.cases] == [
+        ("case:viriat/1", True, False), ("case:gba/1", False, False), (None, False, True),
+    ]  # fmt: skip
+    assert (found.cases[0].clocks, found.cases[0].conflicts) == (tuple(limits), 0)
+    assert (shown_to(row, "viriat"), shown_to(row, "ain")) == ([], [])
+    assert [first_due(row, c) for c in row["cases"]] == [20_060, 20_060, None]
+
+
+@pytest.mark.parametrize(
+    ("states", "handed"),
+    [
+        (("sent", "sent"), ["case:viriat/1", "case:gba/1"]),
+        (("completed", "accepted"), ["case:viriat/1", "case:gba/1"]),
+        (("refused", "accepted"), ["case:gba/1"]),
+        (("accepted", "returned"), []),
+        (("accepted", "cancelled"), []),
+    ],
+)
+def test_a_file_is_handed_on_through_several_hands_while_nobody_gave_it_back(
+    states: tuple[str, str], handed: list[str]
+) -> None:
+    moves = [("viriat", "gba"), ("gba", "ain")]
+    passages = [passage(*m, n, kind="transfer", state=s) for n, (m, s) in enumerate(zip(moves, states, strict=True))]
+    assert shown_to(status([case("viriat"), case("gba"), case("ain")], passages), "ain") == handed
+
+
+def test_of_several_files_only_that_of_the_procedure_taken_on_is_handed_over() -> None:
+    two = [case("viriat", 1), case("viriat", 2, procedure="naissance")]
+    taken = [passage("viriat", "gba", kind="transfer")]
+    assert shown_to(status(two, taken), "gba") == []
+    assert shown_to(status([*two, case("gba", procedure="naissance")], taken), "gba") == ["case:viriat/2"]
+    assert shown_to(status([case("viriat", visibility="owner")], taken), "gba") == []
+
+
 def test_handoffs_and_alerts_are_for_their_parties() -> None:
     handoff, alert = outputs.handoff(), outputs.alert(other="gba")
     for viewer, sees in ((BodyViewer("gba"), True), (BodyViewer("ain"), False), (Operator(), True), (Person(), False)):
@@ -178,8 +226,12 @@ CASES = st.lists(
     st.builds(lambda b, n, v: case(b, n, visibility=v, asked=[f"asked-{b}"]), NAMES, st.integers(1, 3), VISIBLE),
     min_size=1, max_size=5,
 )  # fmt: skip
+KIND = st.sampled_from(["transmission", "transfer"])
 PASSAGES = st.lists(
-    st.builds(lambda a, b, n, v: passage(a, b, n, visibility=v), NAMES, NAMES, st.integers(1, 5), VISIBLE), max_size=5
+    st.builds(
+        lambda a, b, n, v, k: passage(a, b, n, visibility=v, kind=k), NAMES, NAMES, st.integers(1, 5), VISIBLE, KIND
+    ),
+    max_size=5,
 )
 VIEWERS = st.one_of(st.builds(BodyViewer, NAMES), st.just(Person()), st.just(Operator()))
 
@@ -195,11 +247,12 @@ def test_nobody_ever_sees_more(cases: list[dict[str, Any]], handoffs: list[dict[
     assert "scrypt" not in text
     for seen in found.cases:
         if isinstance(viewer, BodyViewer) and seen.body != viewer.body:
-            assert seen.neutral
+            assert seen.neutral is not seen.handed
+            assert not seen.handed or any(h["kind"] == "transfer" and h["from_body"] == seen.body for h in handoffs)
             assert seen.visibility in ("everyone", "bodies")
         elif isinstance(viewer, Person):
             assert seen.visibility in ("everyone", "person")
     if isinstance(viewer, BodyViewer):
-        others = {b for b in KINDS if b != viewer.body}
+        others = {b for b in KINDS if b != viewer.body} - {c.body for c in found.cases if c.handed}
         assert not any(f"asked-{b}" in text or f"case:{b}/" in text for b in others)
         assert all(viewer.body in (h.from_body, h.to) for h in found.handoffs)
