@@ -301,7 +301,7 @@ CONTROLS: dict[str, Control] = {
     "hold for shipped facts only": Control(_uniting(HeldIfShipped), (0, 1)),
     "held roots are not on the timer index": Control(_publish(not_indexed), (0, 1)),
     "shipped facts are stamped when they leave": Control(_uniting(ShippedAnew), (12, 25)),
-    "LINK and CLAIM are stamped when sent": Control(_uniting(SentNow), (12, 25)),
+    "LINK and CLAIM are stamped when sent": Control(_uniting(SentNow), (29, 30)),
     "any reference unites": Control(_uniting(AnyReference), (0, 1)),
     "an unlinked unites": Control(_uniting(UnlinkedUnites), (17, 41)),
     "LINK dropped at an alias": Control(_uniting(LinkDropped), (0, 8)),

@@ -327,10 +327,13 @@ class World:
             if self.now > 3000 or sum(len(log.records) for log in self.logs) > 60_000:
                 raise ViolationError("ends", f"W={self.established / DAY} stage {self.stage}")
             self.day()
-        for reader in self.readers:
-            for i in range(self.output_partitions):
+        late = Reading(self.out, self.gone)
+        order = range(self.output_partitions)
+        for reader, partitions in (*((reader, order) for reader in self.readers), (late, reversed(order))):
+            for i in partitions:
                 while reader.pos[i] < len(self.out[i]):
                     reader.apply(i)
+        self.readers.append(late)
         self.check_rest()
         return self
 

@@ -1,11 +1,13 @@
 """The engine beside the executable model that its rules were tried on: same facts, same journeys, orders, effects and handoffs.
 
-The model has no external ids and no conventions, so facts that need them are left out, and no time limits of any real procedure.
+The model lies beside the repository, or where `RELAIS_MODEL` says. It has no external ids and no conventions, so facts that
+need them are left out, and no time limits of any real procedure.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -26,7 +28,8 @@ from tests.support.facts import KEYS
 from tests.support.scenario import Scenario
 from tests.support.world import READER
 
-MODEL = Path(__file__).resolve().parents[4] / "shared" / "reference" / "model.py"
+BESIDE = Path(__file__).resolve().parents[4] / "shared" / "reference" / "model.py"
+MODEL = Path(os.environ.get("RELAIS_MODEL", BESIDE))
 pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="the executable model is not beside this repository")
 
 
@@ -76,7 +79,7 @@ def told(fact: Fact) -> Any:
     name_type, told_type = kinds()
     name = name_type(fact.type.split(".")[1])
     name.rank = fact.rank
-    texts = [*fact.data["header"]["references"], *([fact.data["handoff"]] if fact.data.get("handoff") else [])]
+    texts = [*fact.references, *([fact.data["handoff"]] if fact.data.get("handoff") else [])]
     made = told_type(
         source=fact.source, case=ref(fact.subject), id=fact.id, type=name, date=fact.date, time=fact.moment, seq=fact.sequence,
         refs=frozenset(map(ref, texts)), to=fact.to or None, content=fact.data.get("fact", 0),
@@ -90,7 +93,7 @@ def facts_of(seed: int) -> dict[bytes, Copy]:
     found: dict[bytes, Copy] = {}
     for arrival in Scenario(seed).arrivals():
         copy = READER.copy(arrival.value, 0, 0)
-        texts = [copy.fact.subject, *copy.fact.data["header"]["references"]]
+        texts = [copy.fact.subject, *copy.fact.references]
         if not any(t.startswith(("external:", "case:echo/")) for t in texts):
             found.setdefault(copy.fact.key, copy)
     return found
