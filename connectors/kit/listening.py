@@ -25,11 +25,13 @@ class Listener:
         self._server = _Server(
             uvicorn.Config(
                 app,
+                interface="asgi3",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=5,
+                limit_concurrency=200,  # whoever comes then is answered 503
                 ssl_certfile=certificate,
                 ssl_keyfile=key,
             )
