@@ -18,7 +18,7 @@ from connectors.pages.rendering import render
 from connectors.pages.sending import send
 from connectors.pages.sessions import Sessions, Worker
 from connectors.pages.site import Pages, Site, go
-from connectors.pages.watching import STALLED, Filter, Watching, workers
+from connectors.pages.watching import STALLED, Filter, Watching, whole, workers
 from connectors.status.model import Snapshot
 from schemas.cloudevents import PREFIX
 from schemas.models import Attestation
@@ -49,6 +49,7 @@ class Operations:
             ("operations-letters", "/pilotage/rejets", self.letters),
             ("operations-claims", "/pilotage/liens", self.claims),
             ("operations-workers", "/pilotage/marche", self.workers),
+            ("operations-journey", "/pilotage/demande", self.journey),
         ):
             pages.add(name, path, get)
         pages.add("operations-acknowledge", "/pilotage/alertes/prendre", post=self.acknowledge)
@@ -191,6 +192,15 @@ class Operations:
         return await self._page(
             request, "operations-claims.html", lambda now, watching, wanted: {"rows": watching.claims(now, wanted)}
         )
+
+    async def journey(self, request: Request) -> Response:
+        """One request from end to end: every file, every handoff, every limit with its derivation."""
+        case = request.query_params.get("dossier", "")
+
+        def look(_now: Snapshot, _watching: Watching, _wanted: Filter) -> dict[str, Any]:
+            return whole(self._site, case)
+
+        return await self._page(request, "operations-journey.html", look, wanted_case=case)
 
     async def workers(self, request: Request) -> Response:
         """Workers, partitions, lag."""

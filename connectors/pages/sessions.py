@@ -84,7 +84,7 @@ class Sessions:
             return self._form(request, {"name": _WRONG}, name, 422)
         then = _then(request) or ("/agent" if found.roles else "/pilotage")
         answer = go(then)
-        session = {"n": name, "v": found.version, "b": min(found.roles, default=None), "s": secrets.token_hex(16)}
+        session = {"n": name, "v": found.version, "b": next(iter(found.roles), None), "s": secrets.token_hex(16)}
         self._cookie.write(answer, session)
         return answer
 

@@ -11,11 +11,14 @@ from typing import Any
 import httpx2
 
 from connectors.gateway import words
+from connectors.gateway.problems import ProblemError, Trouble
 from connectors.pages import labels
+from connectors.pages.site import Site
 from connectors.status.model import Snapshot
-from schemas.references import Keys
+from schemas.references import Keys, ReferenceFormatError
 from streams.engine.book import Book
 from streams.engine.counting import to_day
+from streams.engine.visibility import Operator
 
 Json = dict[str, Any]
 MOST = 2_000
@@ -116,26 +119,30 @@ class Watching:
         )  # fmt: skip
 
     def ending(self, now: Snapshot, wanted: Filter) -> list[Json]:
-        """Files and handoffs of which a limit has passed or ends within some days, the first first."""
+        """Files and handoffs of which a limit has passed or ends within some days, the first first.
+
+        A limit that was handed over with its request is one row, with all the bodies that it concerns.
+        """
         until = to_day(self._today) + wanted.days + 1
         take = wanted.offset + wanted.size + 1
-        rows: list[Json] = [
-            {
-                "what": "dossier", "case": case, "number": labels.number(case), "procedure": procedure,
-                "who": case.removeprefix("case:").partition("/")[0], "state": labels.CASE_STATES.get(state, state), "due_on": due,
-            }
-            for _, case, procedure, state, _, due in now.worklist(wanted.body or None, due_before=until, limit=take)
-        ]  # fmt: skip
+        shared: dict[tuple[bytes, str | None, int | None], Json] = {}
+        for status, case, procedure, state, _, due in now.worklist(wanted.body or None, due_before=until, limit=take):
+            told = shared.setdefault((status, procedure, due), {
+                "what": "dossier", "case": case, "number": labels.number(case), "procedure": procedure, "who": [],
+                "state": labels.CASE_STATES.get(state, state), "due_on": due,
+            })  # fmt: skip
+            told["who"].append(case.removeprefix("case:").partition("/")[0])
+        rows = list(shared.values())
         rows += [
             {
                 "what": "passage", "case": h["from_case"], "number": labels.number(h["from_case"]), "procedure": h["procedure"],
-                "who": h["to"], "state": labels.HANDOFF_STATES[h["state"]], "due_on": due,
+                "who": [h["to"]], "state": labels.HANDOFF_STATES[h["state"]], "due_on": due,
             }
             for h in now.open_handoffs(states=OPEN, due_before=until, to=wanted.body or None, limit=take)
             if (due := words.due_on(h)) is not None
         ]  # fmt: skip
         for row in rows:
-            row["who_name"] = self._name(row["who"])
+            row["who_name"] = ", ".join(dict.fromkeys(map(self._name, row["who"])))
             row["procedure_name"] = labels.procedure(self._book, row["procedure"], self._today)
             row["left"] = row["due_on"] - to_day(self._today)
         return sorted(rows, key=lambda r: (r["due_on"], r["what"], r["case"]))
@@ -149,6 +156,27 @@ class Watching:
                 "issuer": self._name(issuer), "issuer_id": issuer, "on": on, "days": to_day(self._today) - on,
             })  # fmt: skip
         return found
+
+
+def whole(site: Site, case: str) -> Json:
+    """All of the request of a case. Raises `ProblemError` if there is none."""
+    try:
+        found = site.gateway.asking.journey(case, Operator())
+    except ReferenceFormatError:
+        found = None
+    if found is None:
+        raise ProblemError(Trouble.NOT_FOUND, "there is no such case")
+    procedure = found["procedure"]["id"] if found["procedure"] else None
+    return {
+        "number": labels.number(case), "procedure": labels.procedure(site.book, procedure, site.today()),
+        "cases": [
+            c | {"number": labels.number(c["case"]), "state_words": labels.CASE_STATES[c["state"]],
+                 "clocks": [clock | {"of": None} for clock in c["clocks"] if clock["state"] != "not-started"]}
+            for c in found["cases"]
+        ],
+        "handoffs": found["handoffs"], "steps": found["steps"], "kinds": labels.KINDS, "handoff_states": labels.HANDOFF_STATES,
+        "alerts": [a | {"words": labels.ALERTS.get(a["reason"], (a["reason"], ""))} for a in found["alerts"]],
+    }  # fmt: skip
 
 
 def _text(now: Snapshot, keys: Keys, key: bytes) -> str | None:

@@ -13,7 +13,15 @@ from tests.connectors.pages.browser import CHROMIUM, chromium, focused, served, 
 from tests.connectors.pages.place import AIN, AUTONOMY, CCAS, HANDOFF, PASSWORD, Place
 
 pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="Chromium is not installed here")
-OPERATIONS = ("", "/delais", "/alertes", "/rejets", "/liens", "/marche")
+OPERATIONS = (
+    "",
+    "/delais",
+    "/alertes",
+    "/rejets",
+    "/liens",
+    "/marche",
+    "/demande?dossier=case:viriat/DP-001-451-27-00012",
+)
 FACT = f"/fait?{urlencode({'fait': 'case.pieces-requested', 'dossier': AUTONOMY})}"
 AGENT = (
     "", "/recus", f"/recu?{urlencode({'passage': HANDOFF})}", f"/dossier?{urlencode({'dossier': AUTONOMY})}", "/liens", FACT,

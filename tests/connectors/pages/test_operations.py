@@ -19,7 +19,7 @@ from connectors.pages import watching
 from connectors.pages.accounts import changing
 from connectors.status.writing import Batch
 from schemas.codec import bus
-from tests.connectors.pages.place import GBA, PASSWORD, VIRIAT, Place, before
+from tests.connectors.pages.place import AUTONOMY, GBA, PASSWORD, VIRIAT, Place, before
 from tests.connectors.pages.test_citizen import text, title
 from tests.support.outputs import record
 
@@ -79,6 +79,22 @@ async def test_limits_that_end_soon(place: Place, operator: httpx2.AsyncClient) 
     soon = await operator.get("/pilotage/delais", params={"organisme": "peronnas", "jours": "30"})
     assert "X-1" in soon.text
     assert "A-1" not in soon.text
+
+
+async def test_one_request_from_end_to_end(place: Place, operator: httpx2.AsyncClient) -> None:
+    place.apa()
+    page = await operator.get("/pilotage/demande", params={"dossier": AUTONOMY})
+    said = text(page)
+    order = (
+        "CCAS de Bourg-en-Bresse → Département de l'Ain",
+        "CCAS de Bourg-en-Bresse 2027-0033",
+        "Département de l'Ain APA-2027-01933",
+    )
+    assert [said.index(words) for words in order] == sorted(said.index(words) for words in order)
+    assert "2 mois à compter du" in said
+    assert "Visite à domicile" in said
+    for other in ("case:viriat/none", "nonsense", ""):
+        assert (await operator.get("/pilotage/demande", params={"dossier": other})).status_code == 404
 
 
 async def test_an_alert_is_taken_care_of(place: Place, operator: httpx2.AsyncClient) -> None:
