@@ -75,6 +75,8 @@ class Told:
     """What the page shows."""
 
     title: str
+    filed_at: str | None
+    """The door, as it follows "filed": "à la Mairie de Viriat"."""
     todo: str
     """Whether the person must do something, and what."""
     acts: bool
@@ -115,6 +117,7 @@ def tell(journey: Json, found: Found, book: Book, language: Language, today: dat
     )
     return Told(
         title=title,
+        filed_at=_filed_at(journey, language),
         todo=_todo(found, language),
         acts=bool(found.asking),
         notes=tuple(_notes(journey, found, language)),
@@ -129,6 +132,18 @@ def tell(journey: Json, found: Found, book: Book, language: Language, today: dat
         rights=tuple(_rights(found, language)),
         contacts=tuple(_contacts(journey, found, book)),
     )
+
+
+def _door(journey: Json) -> Json | None:
+    return next((c for c in journey["cases"] if not c["neutral"] and c["case"] == journey["door"]), None)
+
+
+def _filed_at(journey: Json, language: Language) -> str | None:
+    door = _door(journey)
+    if door is None:
+        return None
+    name = door["body"]["name"]
+    return to_subject(name) if language == "fr" else subject(name, "en").replace("The ", "the ")
 
 
 def _todo(found: Found, language: Language) -> str:
@@ -317,7 +332,7 @@ def _rights(found: Found, language: Language) -> list[str]:
 def _contacts(journey: Json, found: Found, book: Book) -> list[Json]:
     """Whom to ask: who has the file, then the door."""
     wanted = [(found.holder.body, found.case["procedure"] if found.case else None)]
-    door = next((c for c in journey["cases"] if not c["neutral"] and c["case"] == journey["door"]), None)
+    door = _door(journey)
     if door is not None and door["body"]["id"] != found.holder.body["id"]:
         wanted.append((door["body"], door["procedure"]))
     return [

@@ -86,7 +86,7 @@ TEXTS: dict[str, Pair] = {
     ),
     # -- the status
     "refresh": ("Actualiser", "Refresh"),
-    "filed-at": ("dossier déposé : {body}", "filed with: {body}"),
+    "filed-at": ("dossier déposé {body}", "filed with {body}"),
     "request": ("Demande", "Request"),
     "who": ("Qui a votre dossier", "Who has your file"),
     "since": ("Depuis le", "Since"),

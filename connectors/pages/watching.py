@@ -13,6 +13,7 @@ import httpx2
 from connectors.gateway import words
 from connectors.gateway.problems import ProblemError, Trouble
 from connectors.pages import labels
+from connectors.pages.facts import CHOICES
 from connectors.pages.site import Site
 from connectors.status.model import Snapshot
 from schemas.references import Keys, ReferenceFormatError
@@ -172,9 +173,9 @@ def whole(site: Site, case: str) -> Json:
         "cases": [
             c | {"number": labels.number(c["case"]), "state_words": labels.CASE_STATES[c["state"]],
                  "clocks": [clock | {"of": None} for clock in c["clocks"] if clock["state"] != "not-started"]}
-            for c in found["cases"]
+            for c in sorted(found["cases"], key=lambda c: (c["opened_on"] is None, c["opened_on"] or c["since"]))
         ],
-        "handoffs": found["handoffs"], "steps": found["steps"], "kinds": labels.KINDS, "handoff_states": labels.HANDOFF_STATES,
+        "handoffs": found["handoffs"], "steps": found["steps"], "kinds": CHOICES, "handoff_states": labels.HANDOFF_STATES,
         "alerts": [a | {"words": labels.ALERTS.get(a["reason"], (a["reason"], ""))} for a in found["alerts"]],
     }  # fmt: skip
 
