@@ -56,26 +56,44 @@ def compute(
 ) -> None:
     """Read one question per line of standard input as JSON; write one answer per line, in the same order.
 
-    A line that cannot be answered gives an object with `error`; the others go on, and the exit code is 1.
+    A line that cannot be answered gives an object with `error`; the others go on, and the exit code is 1. An `id` comes back.
     """
-    from streams.engine.questions import QuestionError  # noqa: PLC0415
-
     desk, failed = _desk(), False
-    for text in sys.stdin:
-        if not text.strip():
+    for line in sys.stdin.buffer:
+        if not line.strip():
             continue
-        try:
-            question = json.loads(text)
-            answer: dict[str, Any] = desk.answer(question, explain=explained)
-            if isinstance(question.get("id"), str):
-                answer = {"id": question["id"], **answer}
-        except QuestionError as error:
-            answer, failed = {"error": list(error.problems)}, True
-        except (ValueError, RecursionError):
-            answer, failed = {"error": ["the line is not JSON"]}, True
+        answer = _answered(desk, line, explained)
+        failed = failed or "error" in answer
         typer.echo(_line(answer))
     if failed:
         raise typer.Exit(Exit.FAILED)
+
+
+def _answered(desk: "Desk", line: bytes, explained: bool) -> dict[str, Any]:
+    """The answer to one line, or what is wrong with it; with the `id` of the question, if it has one."""
+    from streams.engine.questions import QuestionError  # noqa: PLC0415
+
+    try:
+        question = json.loads(line.decode(), object_pairs_hook=_each_once)
+    except KeyError as error:
+        return {"error": [f"the key {error.args[0]!r} is there twice"]}
+    except (ValueError, RecursionError):
+        return {"error": ["the line is not JSON in UTF-8"]}
+    name = question.get("id") if isinstance(question, dict) else None
+    given = {"id": name} if isinstance(name, str | int) else {}
+    try:
+        return {**given, **desk.answer(question, explain=explained)}
+    except QuestionError as error:
+        return {**given, "error": list(error.problems)}
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise KeyError(name)
+        found[name] = value
+    return found
 
 
 @group.command()
@@ -98,7 +116,10 @@ def _desk() -> "Desk":
 
 
 def _line(answer: dict[str, Any]) -> str:
-    return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(
+        "utf-8", "backslashreplace"
+    ).decode()  # half of a pair of surrogates goes out as it came: \\ud800
 
 
 def _told(answer: dict[str, Any], language: Literal["fr", "en"]) -> list[str]:
@@ -107,6 +128,9 @@ def _told(answer: dict[str, Any], language: Literal["fr", "en"]) -> list[str]:
         date = f"{line['date']}  " if line["date"] else " " * 12
         basis = f"  [{', '.join(line['articles'])}]" if line["articles"] else ""
         lines.append(f"{date}{line['words'][language]}{basis}")
+    if "started_by" in answer:
+        label = "Ce délai part de" if language == "fr" else "This time is started by"
+        lines += [f"{label} : {', '.join(answer['started_by'])}"]
     if answer["unverified"]:
         label = "À vérifier à la source" if language == "fr" else "To be checked at the source"
         lines += ["", f"{label} : {', '.join(answer['unverified'])}"]

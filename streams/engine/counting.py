@@ -105,7 +105,7 @@ def add_months(start: date, count: int) -> date:
 
 
 def _working(start: date, count: int, unit: Unit, calendar: WorkingDays) -> date:
-    """The `count`-th ouvré or ouvrable day after `start` (before it if negative)."""
+    """The `count`-th ouvré or ouvrable day after `start` (before it if negative); the last day there is, if it never opens again."""
     works = calendar.is_ouvre if unit is Unit.OUVRES else calendar.is_ouvrable
     step = timedelta(days=1 if count > 0 else -1)
     left, day = abs(count), start
@@ -114,7 +114,7 @@ def _working(start: date, count: int, unit: Unit, calendar: WorkingDays) -> date
             return day
         day += step
         left -= works(day)
-    return day
+    return to_date(LAST_DAY if count > 0 else FIRST_DAY)  # it never opens again
 
 
 def _shift(start: date, count: int, unit: Unit, calendar: WorkingDays) -> date:

@@ -7,26 +7,25 @@ territory), and, if wanted, `zone`, `local`, `closures`, `received_first`, `rece
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
 from schemas.definitions import Definitions
 from schemas.holidays import HolidayTable
-from schemas.meaning import fact_problems
-from schemas.rules import Clock
+from schemas.meaning import clock_problems, fact_problems
+from schemas.rules import SILENCE, Clock, Trigger
 from schemas.types import RANK
-from streams.engine import clocks, silence, words
-from streams.engine.calendars import Calendar, Closure, calendar_of
+from streams.engine import clocks, readings, silence, words
+from streams.engine.calendars import Calendar
 from streams.engine.clocktypes import ClockContext, ClockRun, Line
-from streams.engine.counting import to_date, to_day
+from streams.engine.counting import to_date
 from streams.engine.impact import Passing, Subject
 from streams.engine.rules import ClockRule
 
-DATE_FIELDS = frozenset({"received_on", "due_on", "notified_on", "available_on", "signed_on", "until"})
 _KEYS = frozenset(
     {"rule", "facts", "territory", "zone", "local", "closures", "received_first", "received_competent", "today", "id"}
 )
@@ -77,7 +76,7 @@ class Desk:
         problems = [f"there is no key {key!r} in a question" for key in sorted(map(str, question)) if key not in _KEYS]
         facts = self._facts(question.get("facts"), problems)
         days = {
-            name: _day(question[name], name, problems)
+            name: readings.day(question[name], name, problems)
             for name in ("received_first", "received_competent", "today")
             if question.get(name) is not None
         }
@@ -103,7 +102,7 @@ class Desk:
         problems = [f"there is no key {key!r} in a case" for key in sorted(map(str, value)) if key not in _CASE_KEYS]
         facts = self._facts(value.get("facts"), problems)
         days = {
-            name: _day(value[name], name, problems)
+            name: readings.day(value[name], name, problems)
             for name in ("received_first", "received_competent")
             if value.get(name) is not None
         }
@@ -130,15 +129,7 @@ class Desk:
 
     def _rule(self, value: Any, start: date | None, problems: list[str]) -> ClockRule | None:
         if isinstance(value, Mapping):
-            try:
-                return ClockRule(
-                    Clock.model_validate({"id": "own", "title": {"fr": "Délai", "en": "Time limit"}, **value})
-                )
-            except ValidationError as error:
-                problems += [
-                    f"rule.{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_url=False)
-                ]
-                return None
+            return _written_out(value, problems)
         if not isinstance(value, str):
             problems.append("`rule` is the name of a clock, `procedure/clock`, or a rule written out")
             return None
@@ -148,8 +139,11 @@ class Desk:
         else:
             journey = self._definitions.find(procedure, start) if start else None
             clock = next((clock for clock in journey.clocks if clock.id == name), None) if journey else None
+            if journey is None and any(journey.procedure == procedure for journey in self._definitions):
+                problems.append(f"no version of {procedure!r} is in force on {start or 'an unknown day: give a fact'}")
+                return None
         if clock is None:
-            problems.append(f"there is no clock named {value!r}")
+            problems.append(f"there is no clock named {value!r}: relais clock rules lists them")
             return None
         key = f"{value}@{start}" if slash else value
         return self._rules.get(key) or self._rules.setdefault(key, ClockRule(clock))
@@ -164,74 +158,41 @@ class Desk:
             if not isinstance(item, Mapping) or not isinstance(item.get("type"), str) or "date" not in item:
                 problems.append(f"{where}: a fact has at least a `type` and a `date`")
                 continue
-            day = _day(item["date"], f"{where}.date", problems)
+            day = readings.day(item["date"], f"{where}.date", problems)
             data = {
-                str(name): _value(str(name), content, f"{where}.{name}", problems)
+                str(name): readings.field(str(name), content, f"{where}.{name}", problems)
                 for name, content in item.items()
                 if name not in ("type", "date", "id")
             }
-            problems += [f"{where}: {problem}" for problem in fact_problems(item["type"], data)]
-            key = str(item.get("id", place + 1)).encode()
+            if item["type"] != SILENCE:  # on no bus, but a clock may follow from it: the time to appeal
+                problems += [f"{where}: {problem}" for problem in fact_problems(item["type"], data)]
+            key = str(item.get("id", place + 1)).encode("utf-8", "backslashreplace")
             found.append(QuestionFact(item["type"], day or 0, key, data))
         return tuple(sorted(found, key=lambda fact: (fact.date, RANK.get(fact.type, 0))))
 
     def _calendar(self, question: Mapping[str, Any], problems: list[str]) -> Calendar | None:
-        place, zone = question.get("territory"), question.get("zone")
-        closures, local = question.get("closures") or (), question.get("local") or ()
-        key = repr((place, zone, closures, local))
-        if key in self._calendars:
-            return self._calendars[key]
-        if zone is not None:
-            try:
-                ZoneInfo(str(zone))
-            except (ZoneInfoNotFoundError, ValueError, OSError):
-                problems.append(f"there is no time zone {zone!r}")
-        text = None if place is None else str(place)
-        named = text if text is not None and self._table.named(text) else None
-        if text is not None and named is None and not (2 <= len(text) <= 5 and text[:1].isdigit()):
-            problems.append(f"there is no territory {text!r}: give an INSEE code or the id of a territory")
-        if not isinstance(local, Sequence) or not isinstance(closures, Sequence):
-            problems.append("`local` and `closures` are lists")
-        if problems:
-            return None
-        made = calendar_of(
-            self._table,
-            None if named else text,
-            territory=named,
-            zone=zone,
-            closures=_closures(closures, problems),
-            local=local,
-        )
-        self._calendars[key] = made
-        return made
+        key = repr([question.get(name) for name in ("territory", "zone", "closures", "local")])
+        found = self._calendars.get(key)
+        if found is None:
+            made: list[str] = []
+            found = readings.calendar(question, self._table, made)
+            problems += made
+            if found is not None:
+                self._calendars[key] = found
+        return found
 
 
-def _closures(value: Iterable[Any], problems: list[str]) -> list[Closure]:
-    found = []
-    for place, pair in enumerate(value):
-        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
-            problems.append(f"closures.{place}: first and last day")
-            continue
-        first, last = (_day(item, f"closures.{place}", problems) for item in pair)
-        if first is not None and last is not None:
-            found.append(Closure(to_date(first), to_date(last)))
-    return found
-
-
-def _day(value: Any, where: str, problems: list[str]) -> int | None:
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return to_day(value)
+def _written_out(value: Mapping[str, Any], problems: list[str]) -> ClockRule | None:
     try:
-        return to_day(date.fromisoformat(value))
-    except (TypeError, ValueError):
-        problems.append(f"{where}: a date reads 2026-03-02")
+        clock = Clock.model_validate({"id": "own", "title": {"fr": "Délai", "en": "Time limit"}, **value})
+    except ValidationError as error:
+        problems += [
+            f"rule.{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_url=False)
+        ]
         return None
-
-
-def _value(name: str, value: Any, where: str, problems: list[str]) -> Any:
-    if value is not None and (name in DATE_FIELDS or isinstance(value, date)):
-        return _day(value, where, problems)
-    return value
+    wrong = [f"rule: {problem}" for problem in clock_problems(clock)]
+    problems += wrong
+    return None if wrong else ClockRule(clock)
 
 
 def _iso(day: int | None) -> str | None:
@@ -282,6 +243,20 @@ def as_data(run: ClockRun, asked: Asked, *, explain: bool) -> dict[str, Any]:
         found["overdue"] = [[_iso(first), _iso(last)] for first, last in run.overdue(asked.today)]
         found["silence"] = {"effect": had.data["effect"], "on": _iso(had.date)} if had else None
     if explain:
-        found["unverified"] = [f"{a.ref} ({a.mark.value})" for a in asked.rule.clock.articles if not a.verified]
+        found["unverified"] = _unverified(run, asked.rule.clock)
+        if run.start is None:
+            found["started_by"] = [_trigger(trigger) for trigger in asked.rule.clock.starts]
         found["derivation"] = [line_as_data(line) for line in run.derivation]
     return found
+
+
+def _unverified(run: ClockRun, clock: Clock) -> list[str]:
+    """Articles that this answer rests on and that were not read in a version in force."""
+    used = {article for line in run.derivation for article in line.articles}
+    changes = [article for modifier in clock.modifiers for article in modifier.articles if article.ref in used]
+    return list(dict.fromkeys(f"{a.ref} ({a.mark.value})" for a in (*clock.articles, *changes) if not a.verified))
+
+
+def _trigger(trigger: Trigger) -> str:
+    wanted = [f"{name}: {' | '.join(map(str, values))}" for name, values in sorted(trigger.where.items())]
+    return f"{trigger.on} ({'; '.join(wanted)})" if wanted else trigger.on

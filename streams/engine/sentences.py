@@ -11,7 +11,7 @@ SENTENCES: dict[Op, tuple[str, str]] = {
         "The receipt that counts is that of {whose}: {day}, not {own}.",
     ),
     Op.COUNTED: (
-        "{length} à compter du {start} : dernier jour le {end}, à minuit.",
+        "{length} à compter du {start} : dernier jour le {end}, jusqu'à minuit.",
         "{length} from {start}: the last day is {end}, until midnight.",
     ),
     Op.FRANC: (

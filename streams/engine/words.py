@@ -178,7 +178,7 @@ def summary(run: ClockRun, language: Language) -> str:
         return _pick(NOT_RUNNING, language)
     effect = effect_in_words(run.effect.value, language)
     return (
-        f"Dernier jour : {due}, à minuit. Ensuite, {effect}."
+        f"Dernier jour : {due}, jusqu'à minuit. Ensuite, {effect}."
         if french
         else f"Last day: {due}, until midnight. Then {effect}."
     )

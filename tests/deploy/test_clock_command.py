@@ -23,7 +23,9 @@ def test_explain_tells_the_date_line_by_line(tmp_path: Path) -> None:
     path.write_text(QUESTION)
     done = RUN.invoke(app, ["clock", "explain", str(path)])
     assert done.exit_code == 0
-    assert done.stdout.startswith("Dernier jour : mardi 2 juin 2026, à minuit. Ensuite, la demande est rejetée.\n")
+    assert done.stdout.startswith(
+        "Dernier jour : mardi 2 juin 2026, jusqu'à minuit. Ensuite, la demande est rejetée.\n"
+    )
     assert "Du lundi 16 mars 2026 au jeudi 16 avril 2026, le délai n'a pas couru" in done.stdout
     assert "[CRPA L114-5]" in done.stdout
     english = RUN.invoke(app, ["clock", "explain", "-", "--lang", "en"], input=QUESTION)
@@ -59,7 +61,7 @@ def test_compute_answers_in_order_and_goes_on_after_an_error() -> None:
     assert [answer.get("due_on") for answer in answers] == ["2026-07-15", None, None, "2027-01-04"]
     assert answers[0]["id"] == "2026-05-13"
     assert "derivation" not in answers[0]
-    assert answers[1] == {"error": ["the line is not JSON"]}
+    assert answers[1] == {"error": ["the line is not JSON in UTF-8"]}
     told = RUN.invoke(app, ["clock", "compute", "--explain"], input=lines[0] + "\n")
     assert told.exit_code == 0
     assert json.loads(told.stdout)["derivation"]
@@ -69,3 +71,21 @@ def test_the_named_rules_are_listed_with_their_basis() -> None:
     done = RUN.invoke(app, ["clock", "rules", "--lang", "en"])
     assert "urb.dia\t2 months\twaived\tDeclaration of intent to sell\tC. urb. L213-2, C. urb. R213-7" in done.stdout
     assert "(old)" in done.stdout
+
+
+def test_compute_survives_whatever_a_line_holds() -> None:
+    """Each line has its answer, with its `id` if it has one; none ends the others."""
+    good = {"rule": "cja.appeal", "facts": [{"type": "case.notified", "date": "2026-05-13"}]}
+    lines = [
+        b'{"id":"\\ud800",' + json.dumps(good).encode()[1:],
+        b"\xff\xfe",
+        b'{"rule":"a","rule":"b","facts":[]}',
+        b"[" * 100_000,
+        json.dumps({**good, "id": 7}).encode(),
+        json.dumps({"id": "bad", "rule": "nothing", "facts": []}).encode(),
+    ]
+    done = RUN.invoke(app, ["clock", "compute"], input=b"\n".join(lines))
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer.get("due_on") for answer in answers] == ["2026-07-15", None, None, None, "2026-07-15", None]
+    assert [answer.get("id") for answer in answers] == ["\ud800", None, None, None, 7, "bad"]
+    assert answers[2]["error"] == ["the key 'rule' is there twice"]

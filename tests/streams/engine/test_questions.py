@@ -33,7 +33,10 @@ def test_an_answer_has_the_date_its_reasons_and_its_words() -> None:
         "2026-06-21T00:00:00+02:00",
         "2026-06-21",
     )
-    assert answer["summary"]["fr"] == "Dernier jour : samedi 20 juin 2026, à minuit. Ensuite, la demande est acceptée."
+    assert (
+        answer["summary"]["fr"]
+        == "Dernier jour : samedi 20 juin 2026, jusqu'à minuit. Ensuite, la demande est acceptée."
+    )
     asked_line = next(line for line in answer["derivation"] if line["op"] == "asked")
     assert asked_line["words"]["fr"] == "Des pièces sont demandées, jusqu'au mardi 30 juin 2026."
     assert "C. urb. R*423-39" in asked_line["articles"]
@@ -78,9 +81,37 @@ def test_what_was_not_read_in_force_is_said() -> None:
     assert "CASF L232-14 (old)" in DESK.answer(question)["unverified"]
 
 
+def test_what_was_not_read_in_force_is_said_of_changes_that_count() -> None:
+    facts = [fact_("case.notified", "2026-01-10"), fact_("case.step-started", "2026-02-01", step="reasons")]
+    assert (
+        "CE avis 2 Oct. 2025 n° 504677 (secondary)"
+        not in DESK.answer({"rule": "cja.appeal", "facts": facts[:1]})["unverified"]
+    )
+    assert (
+        "CE avis 2 Oct. 2025 n° 504677 (secondary)" in DESK.answer({"rule": "cja.appeal", "facts": facts})["unverified"]
+    )
+
+
+def test_the_time_to_appeal_against_silence_can_be_asked_for() -> None:
+    """CE 5 June 2009 n° 312682."""
+    answer = DESK.answer({"rule": "cja.appeal", "facts": [fact_("silence", "2007-08-12", effect="refused")]})
+    assert answer["due_on"] == "2007-10-15"
+
+
+def test_a_body_that_never_opens_again_has_until_the_end_of_time() -> None:
+    question = {"rule": "crpa.are", "facts": [fact_("case.opened", "2026-03-02", channel="electronic")]}
+    assert DESK.answer({**question, "closures": [["2026-01-01", "2400-12-31"]]})["due_on"] == "2400-12-31"
+
+
+def fact_(type_: str, on: str, **data: Any) -> dict[str, Any]:
+    return {"type": type_, "date": on, **data}
+
+
 def test_a_clock_that_does_not_start_says_so() -> None:
     answer = DESK.answer({"rule": "crpa.refusal", "facts": []})
     assert (answer["state"], answer["summary"]["en"]) == ("not-started", "The time has not started.")
+    paper = DESK.answer({"rule": "crpa.aee", "facts": [fact_("case.opened", "2026-03-02", channel="counter")]})
+    assert paper["started_by"] == ["case.opened (channel: electronic | exchange)"]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +137,25 @@ def test_a_clock_that_does_not_start_says_so() -> None:
         ({"territory": "Paris"}, "there is no territory 'Paris'"),
         ({"zone": "Europe/Lutetia"}, "there is no time zone"),
         ({"closures": [["2026-03-02"]]}, "closures.0: first and last day"),
+        ({"closures": [["2026-03-02", "2026-03-01"]]}, "closures.0: the last day lies before the first"),
+        ({"closures": "always"}, "`closures` is a list of pairs"),
+        ({"local": ["good-fridai"]}, "kept in some communes only: good-friday"),
+        ({"local": "good-friday"}, "`local` is a list"),
+        ({"territory": 516}, "`territory` is a text, in quotes"),  # what YAML makes of 01004
+        ({"territory": "99999"}, "there is no territory '99999'"),
+        ({"territory": "20004"}, "there is no territory '20004'"),
+        ({"zone": "Europe"}, "there is no time zone"),
+        ({"zone": 5}, "there is no time zone"),
+        ({"facts": [{"type": "case.opened", "date": "2026-W10-1"}]}, "facts.0.date: a date reads"),
+        ({"facts": [{"type": "case.opened", "date": "9999-12-31"}]}, "between 1800-01-01 and 2400-12-31"),
+        (
+            {"facts": [{"type": "case.opened", "date": "2010-03-02"}]},
+            "no version of 'urbanisme.pc-maison' is in force on 2010",
+        ),
+        (
+            {"rule": {"kind": "service", "starts": ["case.opend"], "stops": [], "length": "1 day"}},
+            "rule: there is no event type",
+        ),
         ({"today": "now"}, "today: a date reads"),
         ({"colour": "red"}, "there is no key 'colour'"),
     ],
