@@ -142,7 +142,7 @@ class _Pass:
 
 
 class HttpPoll:
-    """The source."""
+    """Polls a JSON API: pages, what changed since, tokens and keys."""
 
     Config: ClassVar[type[ConnectorConfig]] = HttpPollConfig
 

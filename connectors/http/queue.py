@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from connectors.kit.contract import ConfigError
+from connectors.kit.contract import Unavailable
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS waiting (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, form INTEGER NOT NULL, body BLOB NOT NULL);
@@ -53,7 +53,7 @@ class Queue:
     """The queue. Every method is whole or nothing, and may be called from any thread."""
 
     def __init__(self, path: Path, most: int, remember_s: float) -> None:
-        """`most`: so many may wait. `remember_s`: so long an id is known again. Raises `ConfigError` if the file cannot be used."""
+        """`most`: so many may wait. `remember_s`: so long an id is known again. Raises `Unavailable` if the file cannot be used."""
         self._most = most
         self._remember_s = remember_s
         self._lock = threading.Lock()
@@ -64,9 +64,7 @@ class Queue:
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(_TABLES)
         except (OSError, sqlite3.Error) as error:
-            raise ConfigError(
-                f"{path} cannot be used as a queue ({error}): name a file that we may write", "queue"
-            ) from None
+            raise Unavailable(f"queue: {path} cannot be used ({error}): name a file that we may write") from None
 
     def put(self, id_: str, body: bytes, *, form: bool) -> Put:
         """Keep a delivery: when this returns, it is on the disk."""

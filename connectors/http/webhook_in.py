@@ -25,7 +25,17 @@ from starlette.types import Receive, Scope, Send
 from connectors.http.queue import Put, Queue, Waiting
 from connectors.http.signing import SignatureError, key_of, verified
 from connectors.kit.authentication import reveal
-from connectors.kit.contract import Batch, ConfigError, ConnectorConfig, Cursor, Finding, Record, Refused, Report
+from connectors.kit.contract import (
+    Batch,
+    ConfigError,
+    ConnectorConfig,
+    ConnectorError,
+    Cursor,
+    Finding,
+    Record,
+    Refused,
+    Report,
+)
 from connectors.kit.listening import Listener
 from connectors.kit.pointer import Pointer, at, key_at
 from connectors.kit.secret import Secret
@@ -81,7 +91,7 @@ class WebhookInConfig(ConnectorConfig):
 
 
 class WebhookIn:
-    """The source. It listens from its first read on."""
+    """Takes webhooks: signed ones, or posts to a secret address; it listens from its first read on."""
 
     Config: ClassVar[type[ConnectorConfig]] = WebhookInConfig
 
@@ -105,7 +115,7 @@ class WebhookIn:
             if self._listener is None:
                 await self._open()
                 await self.close()
-        except ConfigError as error:
+        except ConnectorError as error:
             return Report([Finding(False, "listen and keep what comes", str(error))])
         return Report([Finding(True, f"listen on {self._config.host}:{self._config.port}")])
 

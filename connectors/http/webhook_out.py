@@ -61,7 +61,7 @@ class WebhookOutConfig(ConnectorConfig):
 
 
 class WebhookOut:
-    """The sink."""
+    """Sends handoffs and statuses as signed webhooks."""
 
     Config: ClassVar[type[ConnectorConfig]] = WebhookOutConfig
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from hashlib import sha256
 from typing import Any
 
@@ -21,9 +21,15 @@ class Api:
         self.rows: dict[int, dict[str, Any]] = {}
         self.requests: list[str] = []
         self.failures: list[Response] = []
+        self.zone: tzinfo = UTC
+        """Zone of rows that bear no offset."""
         self.age = 0
         """Marks of an earlier age are forgotten."""
         self.app = Starlette(routes=[Route("/rows", self.list)])
+
+    def changed(self, row: dict[str, Any]) -> datetime:
+        moment = datetime.fromisoformat(row["changed"])
+        return moment if moment.tzinfo else moment.replace(tzinfo=self.zone)
 
     def put(self, number: int, at: float, state: str = "open") -> None:
         self.rows[number] = {"id": number, "changed": datetime.fromtimestamp(at, UTC).isoformat(), "state": state}
@@ -35,7 +41,7 @@ class Api:
             return self.failures.pop(0)
         since = datetime.fromisoformat(asked["since"]) if asked.get("since") else None
         found = sorted(self.rows.values(), key=lambda r: (r["changed"], r["id"]))
-        found = [r for r in found if since is None or datetime.fromisoformat(r["changed"]) >= since]
+        found = [r for r in found if since is None or self.changed(r) >= since]
         by = asked.get("by", "")
         if by in {"cursor", "link"} and "mark" in asked:
             age, _, start = asked["mark"].partition(".")
