@@ -7,34 +7,22 @@ no description, but the reference client sends it.
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 
 from connectors.hubee.config import HubeeConfig
+from connectors.kit.authentication import Authenticated, ClientCredentials
 from connectors.kit.contract import ConfigError, Finding, Rejected, Report, Unavailable
 from connectors.kit.outgoing import Answer, Client
 
 BASE = "/teledossiers/v1"
-_EARLY_S = 30.0
-"""A token is replaced so long before its end."""
-
 Json = dict[str, Any]
 
 
 class GoneError(Exception):
     """HubEE does not know this id (any more)."""
-
-
-@dataclass(slots=True)
-class _Token:
-    text: str
-    until: float
-    """By a monotonic clock."""
 
 
 class Hubee:
@@ -43,7 +31,7 @@ class Hubee:
     def __init__(self, config: HubeeConfig) -> None:
         self._config = config
         self._http: Client | None = None
-        self._tokens: dict[str, _Token] = {}
+        self._callers: dict[str, Authenticated] = {}
 
     @property
     def out(self) -> Client:
@@ -57,6 +45,7 @@ class Hubee:
         if self._http is not None:
             await self._http.close()
             self._http = None
+            self._callers.clear()
 
     async def check(self) -> Report:
         """Ask for a token and one notification for each process; neither changes anything."""
@@ -153,13 +142,12 @@ class Hubee:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        url = self._config.api + BASE + path
-        for again in (True, False):
-            sent = {"authorization": f"Bearer {await self._token(process)}", **self._names(), **(headers or {})}
-            answer = await self.out.request(method, url, headers=sent, params=params, json=body, content=content)
-            if answer.status != 401 or not again:
-                break
-            self._tokens.pop(process, None)  # it ended early, or HubEE has forgotten it
+        names = {"editorName": self._config.editor, "applicationName": "relais", "softwareVersion": "1"}
+        sent = {"headers": names | dict(headers or {}), "params": params, "json": body, "content": content}
+        try:
+            answer = await self._caller(process).request(method, self._config.api + BASE + path, **sent)
+        except ConfigError as error:
+            raise ConfigError(error.mend, f"processes.{process}") from None
         if answer.status in {401, 403}:
             mend = f"HubEE answers {answer.status}: these credentials may not {method} {_route(path)} as {self._config.role}"
             raise ConfigError(mend, f"processes.{process}")
@@ -167,32 +155,19 @@ class Hubee:
             raise GoneError
         return answer.good("HubEE")
 
-    def _names(self) -> dict[str, str]:
-        return {"editorName": self._config.editor, "applicationName": "relais", "softwareVersion": "1"}
-
-    async def _token(self, process: str) -> str:
-        """A token that is still good. OAuth 2.0 client credentials (RFC 6749 §4.4), the secret by HTTP Basic."""
-        known = self._tokens.get(process)
-        if known is not None and time.monotonic() < known.until:
-            return known.text
-        pair = self._config.processes[process]
-        try:
-            secret = pair.client_secret.get()
-        except ValueError as error:
-            raise ConfigError(str(error), f"processes.{process}.client_secret") from None
-        basic = base64.b64encode(f"{quote(pair.client_id, safe='')}:{quote(secret, safe='')}".encode()).decode()
-        form = {"grant_type": "client_credentials", "scope": self._config.role.value}
-        sent = {"authorization": f"Basic {basic}", **self._names()}
-        answer = await self.out.request("POST", self._config.token, headers=sent, form=form)
-        if answer.status in {400, 401, 403}:
-            mend = f"HubEE gives no token ({answer.status}): check client_id, client_secret and role"
-            raise ConfigError(mend, f"processes.{process}")
-        given = _object(answer.good("HubEE's token address"))
-        text, lasts = given.get("access_token"), given.get("expires_in", 0)
-        if not isinstance(text, str) or not isinstance(lasts, (int, float)):
-            raise Unavailable("HubEE's token address answers without a token")
-        self._tokens[process] = _Token(text, time.monotonic() + max(lasts - _EARLY_S, lasts / 2))
-        return text
+    def _caller(self, process: str) -> Authenticated:
+        """The client that bears the token of a process."""
+        if process not in self._callers:
+            pair = self._config.processes[process]
+            way = ClientCredentials(
+                kind="oauth2",
+                token_url=self._config.token,
+                client_id=pair.client_id,
+                client_secret=pair.client_secret,
+                scope=self._config.role.value,
+            )
+            self._callers[process] = Authenticated(self.out, way)
+        return self._callers[process]
 
 
 def _object(answer: Answer) -> Json:

@@ -83,7 +83,9 @@ async def files(item: Item, http: Client | None) -> list[File]:
 async def _fetched(document: Mapping[str, object], n: int, http: Client) -> File:
     answer = await http.request("GET", str(document["location"]))
     if answer.status in _DEAD:
-        raise Rejected(f"document {n} is not at its address any more ({answer.status}): the sender has to hand it over again")
+        raise Rejected(
+            f"document {n} is not at its address any more ({answer.status}): the sender has to hand it over again"
+        )
     answer.good("the store of the document")
     if len(answer.body) != document["size"] or sha256(answer.body).hexdigest() != document["sha256"]:
         raise Rejected(f"document {n} is not the one of the manifest: the sender has to hand it over again")

@@ -19,8 +19,8 @@ async def move(hubee: Hubee, process: str, case_id: str, to: Status, said: str =
     if now == to:
         return
     moves = [e for e in case.get("events") or () if e.get("caseNewStatus")]
-    last = max(moves, key=lambda e: str(e.get("createDateTime")), default=None)
-    if last is None or status(last["caseNewStatus"]) != to:
+    last = sorted(moves, key=lambda e: str(e.get("createDateTime")))[-1:]
+    if not last or status(last[0]["caseNewStatus"]) != to:
         event: Json = {
             "actionType": "STATUS_UPDATE",
             "author": AUTHOR,

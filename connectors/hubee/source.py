@@ -6,6 +6,8 @@ the cursor of a batch *is* the list of what to acknowledge, so that after a cras
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import ClassVar
@@ -22,10 +24,13 @@ class HubeeSource:
     """Reads the notifications of every process."""
 
     Config: ClassVar[type[ConnectorConfig]] = SourceConfig
+    patience_s = 10.0
+    """The next page is asked for when this one is acknowledged, or after this wait."""
 
     def __init__(self, config: SourceConfig) -> None:
         self._config = config
         self._hubee = Hubee(config)
+        self._acknowledged = asyncio.Event()
 
     async def check(self) -> Report:
         """Look at one notification of each process; looking takes nothing from the queue."""
@@ -49,11 +54,18 @@ class HubeeSource:
                 new.sort(key=lambda n: str(n.get("dateTime")))
                 records = [await self._record(process, n) for n in new]
                 told = [[process, n["id"], n.get("caseId"), n.get("eventId")] for n in new]
+                self._acknowledged.clear()
                 yield Batch(records, {"acknowledge": told})
+                if len(page) < self._config.page:
+                    break
+                with contextlib.suppress(TimeoutError):  # before it is acknowledged, the next page is this one
+                    async with asyncio.timeout(self.patience_s):
+                        await self._acknowledged.wait()
 
     async def ack(self, batch: Batch) -> None:
         """Take events into account and delete the notifications: HubEE forgets them."""
         await self._acknowledge(batch.cursor)
+        self._acknowledged.set()
 
     async def _acknowledge(self, cursor: Cursor) -> None:
         for process, notification, case, event in (cursor or {}).get("acknowledge", ()):

@@ -10,6 +10,7 @@ from typing import Any
 
 from jsonata import Jsonata
 from jsonata.jexception import JException
+from jsonata.utils import Utils
 
 Functions = Mapping[str, Callable[..., Any]]
 """Functions that expressions may call, `$name(…)`."""
@@ -44,12 +45,28 @@ class Expression:
             self._compiled = Jsonata(text)
         except JException as error:
             raise ExpressionError(str(error.error), int(error.location or 0)) from None
+        self._raised: Exception | None = None
         for name, function in functions.items():
-            self._compiled.register_lambda(name, function)
+            self._compiled.register_lambda(name, self._called(function))
 
     def __call__(self, record: Mapping[str, Any]) -> Any:
         """Its value for a record; None where it has none. Raises `ExpressionError`, and whatever the functions raise."""
+        self._raised = None
         try:
             return self._compiled.evaluate(record)
         except JException as error:
+            if self._raised is not None:  # the library puts an error of its own in its place, inside `and` and `or`
+                raise self._raised from None
             raise ExpressionError(str(error.error), int(error.location or 0)) from None
+
+    def _called(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function as expressions call it: null is None, and what it raises is kept."""
+
+        def called(*given: Any) -> Any:
+            try:
+                return function(*(None if one is Utils.NULL_VALUE else one for one in given))
+            except Exception as error:
+                self._raised = error
+                raise
+
+        return called

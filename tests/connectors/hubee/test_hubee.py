@@ -3,106 +3,50 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
-from connectors.hubee.client import Hubee
-from connectors.hubee.config import Credentials, Recipient, Role, SinkConfig, SourceConfig
+from connectors import hubee
+from connectors.hubee.config import Credentials, Recipient, Role, SourceConfig
 from connectors.hubee.ledger import Ledger
 from connectors.hubee.sink import HubeeSink
 from connectors.hubee.source import HubeeSource
 from connectors.hubee.words import attributes, status
 from connectors.kit.contract import Batch, ConfigError, Item, Record, Refused, Reject, Retry, Sent, Unavailable
+from connectors.kit.mapper import Mapper
 from connectors.kit.secret import Secret
-from tests.support.hubee import Client, FakeHubee
-from tests.support.serving import LOOPBACK, serving
+from connectors.kit.stating import Stating
+from deploy.connectors import trial
+from schemas.codec import events
+from schemas.references import Keys
+from tests.connectors.hubee.hub import MAIRIE, PDF, Hub, HubeePlace, hub_at, hub_of_two
+from tests.support.connector_contract import SourceContract
+from tests.support.hubee import FakeHubee
+from tests.support.serving import serving
 
-MAIRIE = {"siret": "21010451400013", "counter": "01451"}
-PDF = b"%PDF-1.7 a plan"
+MAPS = Path(hubee.__file__).parent / "maps"
 HANDOFF = f"handoff:gba:{'7' * 32}"
 
 
-@dataclass
-class Hub:
-    fake: FakeHubee
-    url: str
-
-    def credentials(self, role: Role, *processes: str) -> dict[str, Credentials]:
-        return {
-            p: Credentials(client_id=f"{role.value}-{p}", client_secret=Secret.model_validate(f"secret of {p}"))
-            for p in processes or ("EtatCivil",)
-        }
-
-    def settings(self, role: Role, *processes: str) -> dict[str, Any]:
-        token = f"{self.url}/oauth2/token"
-        return {
-            "api": self.url,
-            "token": token,
-            "role": role,
-            "processes": self.credentials(role, *processes),
-            "out": LOOPBACK,
-        }
-
-    def source(self, role: Role = Role.SI, *processes: str, **more: Any) -> HubeeSource:
-        return HubeeSource(SourceConfig(**self.settings(role, *processes), **more))
-
-    def sink(self, role: Role = Role.OSL, **more: Any) -> HubeeSink:
-        return HubeeSink(SinkConfig(**self.settings(role), **more))
-
-    async def send(self, number: str, process: str = "EtatCivil", said: str | None = None) -> str:
-        """Send a folder as its online service does; the id of its case."""
-        osl = Hubee(SourceConfig(**self.settings(Role.OSL, process)))
-        file = {
-            "fileName": "JEANNE-MARTIN.pdf",
-            "type": "ActeEtatCivil-PDF",
-            "size": len(PDF),
-            "mimeType": "application/pdf",
-        }
-        made = await osl.create_folder(process, {
-            "processCode": process, "externalId": number, "applicant": {"firstName": "Jeanne", "lastName": "MARTIN"},
-            "cases": [{
-                "externalId": f"{number}-1", "partnerAttributes": said,
-                "recipient": {"type": "SI", "companyRegister": MAIRIE["siret"], "branchCode": MAIRIE["counter"]},
-            }],
-            "attachments": [file | {"recipients": [f"{number}-1"]}],
-        })  # fmt: skip
-        await osl.put_attachment(process, made["id"], made["attachments"][0]["id"], PDF)
-        await osl.complete_folder(process, made["id"])
-        await osl.close()
-        case: str = made["cases"][0]["id"]
-        return case
-
-    async def say(self, role: Role, case: str, to: str, **more: Any) -> None:
-        """State a change of status as the other side does."""
-        other = Hubee(SourceConfig(**self.settings(role)))
-        event = {"actionType": "STATUS_UPDATE", "notification": True, "caseNewStatus": to, **more}
-        await other.add_event("EtatCivil", case, event)
-        await other.move_case("EtatCivil", case, to)
-        await other.close()
-
-
 @pytest.fixture
-def fake() -> Iterator[FakeHubee]:
-    clients = {}
-    for process in ("EtatCivil", "CERTDC"):
-        clients[f"SI-{process}"] = Client(f"secret of {process}", "SI", process, MAIRIE["siret"], MAIRIE["counter"])
-        clients[f"OSL-{process}"] = Client(f"secret of {process}", "OSL", process, "13002526500013", "0")
-    return FakeHubee(clients)
+def fake() -> FakeHubee:
+    return hub_of_two()
 
 
 @pytest.fixture
 async def hub(fake: FakeHubee) -> AsyncIterator[Hub]:
-    async with serving(fake.app()) as url:
-        yield Hub(fake, url)
+    async with serving(fake.app()) as url, hub_at(url, fake) as made:
+        yield made
 
 
 @asynccontextmanager
@@ -180,6 +124,7 @@ async def test_a_queue_that_nobody_acknowledges_ends_the_read(hub: Hub) -> None:
     for n in range(5):
         await hub.send(f"TD-{n}")
     async with using(hub.source(page=2)) as source:
+        source.patience_s = 0.01
         assert len(records(await read(source))) == 2
 
 
@@ -253,7 +198,7 @@ async def test_a_token_that_ends_is_replaced_and_the_hub_being_down_is_waited_ou
             await read(source)
         hub.fake.token_s = 0.0
         hub.fake.tokens.clear()
-        with pytest.raises(ConfigError, match=r"processes\.EtatCivil"):
+        with pytest.raises(ConfigError, match=r"processes\.EtatCivil: HubEE answers 401"):
             await read(source)
 
 
@@ -395,3 +340,21 @@ async def test_statuses_of_cases_that_came_by_hubee_are_told_once(hub: Hub) -> N
     assert hub.fake.cases[case]["status"] == "REFUSED"
     async with using(hub.source(Role.OSL)) as source:
         assert records(await read(source))[-1].content["event"]["label"] == "REFUSED: inadmissible"
+
+
+class TestHubee(SourceContract):
+    @pytest.fixture
+    async def place(self) -> AsyncIterator[HubeePlace]:
+        place = HubeePlace()
+        await place.bring_back()
+        yield place
+        await place.close()
+
+
+@pytest.mark.parametrize("name", ["si", "osl"])
+def test_the_ready_mappings_pass_their_own_tests(name: str) -> None:
+    path = MAPS / f"{name}.yaml"
+    stating = Stating("viriat", "hubee", events(), Keys(bytes(32)), 1, None)
+    results = list(trial.test(Mapper(path, "viriat", "hubee", ZoneInfo("Europe/Paris")), stating))
+    assert len(results) >= 5
+    assert not [(test, wrong) for test, wrong in results if wrong]
