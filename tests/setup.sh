@@ -8,6 +8,11 @@ command -v chromium > /dev/null || command -v chromium-browser > /dev/null || co
 command -v initdb > /dev/null || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || missing="$missing postgresql"
 command -v prometheus-alertmanager > /dev/null || command -v alertmanager > /dev/null \
   || missing="$missing prometheus-alertmanager"
+PATH="$PATH:/usr/sbin" command -v mariadbd > /dev/null || missing="$missing mariadb-server-core"
+# The examples for publishers
+command -v javac > /dev/null || missing="$missing default-jdk-headless"
+command -v php > /dev/null || missing="$missing php-cli"
+command -v node > /dev/null || missing="$missing nodejs"
 [ -n "$missing" ] || exit 0
 
 as_root=""

@@ -1,0 +1,89 @@
+"""What a check of a SQL connector looks at. It reads and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, Table, func, select
+
+from connectors.kit.contract import ConfigError, Finding, Report, Unavailable
+from connectors.sql import reading
+from connectors.sql.server import Server
+from connectors.sql.values import local
+
+if TYPE_CHECKING:
+    from connectors.sql.poll import Plan, PollConfig
+
+SKEW_S = 60
+"""Clocks may differ by so much, in seconds."""
+
+
+async def report(server: Server, look: Callable[[Connection], Iterator[Finding]]) -> Report:
+    """What was found, up to what stands in the way of finding more."""
+    found: list[Finding] = []
+
+    def work(connection: Connection) -> None:
+        found.append(Finding(True, f"connected to {connection.dialect.name}"))
+        found.extend(look(connection))
+
+    try:
+        await server.run(work)
+    except ConfigError as error:
+        found.append(Finding(False, error.field or "the database", error.mend))
+    except Unavailable as error:
+        found.append(Finding(False, "the database", f"{error}: is it running, and are host and port right?"))
+    return Report(found)
+
+
+def of_poll(connection: Connection, config: PollConfig, plan: Plan) -> Iterator[Finding]:
+    """Of a table or a query that is polled."""
+    yield Finding(True, f"columns: {', '.join(plan.names)}")
+    sample = reading.page(connection, plan.wanted, plan.key, None, None, 1)
+    yield Finding(True, "rows can be read" if sample else "nothing is there yet, and it may be read")
+    yield clock(connection, ZoneInfo(config.time_zone))
+    if isinstance(plan.source, Table):
+        key = [column.name for column in plan.key]
+        if not reading.unique(connection, plan.source, key):
+            mend = "name the columns of the primary key, or make sure yourself that they differ from row to row"
+            yield Finding(True, f"nothing in the database keeps {', '.join(key)} unique", mend)
+    yield from _of_modified(connection, config, plan)
+
+
+def _of_modified(connection: Connection, config: PollConfig, plan: Plan) -> Iterator[Finding]:
+    if plan.modified is None:
+        mend = "name a column in `modified` if there is one; otherwise poll rarely"
+        yield Finding(True, "no column says when a row was modified: each poll reads every row", mend)
+        return
+    newest = connection.execute(select(func.max(plan.modified))).scalar()
+    if newest is not None and not isinstance(newest, (int, date)):
+        mend = "give a query that casts it to a time, a day or a whole number"
+        yield Finding(False, f"modified: {config.modified} is {type(newest).__name__}", mend)
+    if isinstance(newest, datetime) and local(newest, ZoneInfo(config.time_zone)) > datetime.now(UTC):
+        mend = "if it is some hours, time_zone is wrong; a single wrong date does no harm, its row is read at each poll"
+        yield Finding(True, f"the newest {config.modified} lies in the future", mend)
+    if plan.may_lack and reading.page(connection, (), plan.key, plan.modified.is_(None), None, 1):
+        mend = (
+            f"they are read at each poll; a query with COALESCE({config.modified}, …) AS {config.modified} is quicker"
+        )
+        yield Finding(True, f"some rows have no {config.modified}", mend)
+    if not isinstance(plan.source, Table):
+        yield Finding(True, "whether an index answers the query, the database tells (EXPLAIN)")
+    elif not reading.indexed(connection, plan.source, [plan.modified.name]):
+        names = ", ".join(column.name for column in (plan.modified, *plan.key))
+        mend = f"an index on ({names}) makes polls quick; without one, poll rarely"
+        yield Finding(True, f"no index begins with {plan.modified.name}: each poll goes through the whole table", mend)
+
+
+def clock(connection: Connection, zone: ZoneInfo) -> Finding:
+    """Compare the clocks: a wrong time zone looks like a difference of hours."""
+    if connection.dialect.name == "sqlite":
+        return Finding(True, "the database has the clock of this machine")
+    theirs = local(connection.execute(select(func.current_timestamp())).scalar_one(), zone)
+    ours = datetime.now(UTC).astimezone(zone)
+    what = f"clock of the database {theirs:%Y-%m-%d %H:%M:%S%z}, here {ours:%Y-%m-%d %H:%M:%S%z}"
+    if abs((theirs - ours).total_seconds()) <= SKEW_S:
+        return Finding(True, what)
+    return Finding(False, what, "set time_zone to the zone of the database's clock, or set the clock that is wrong")
