@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import ColumnElement, Connection, DateTime, Table, func, select
 
 from connectors.kit.contract import ConfigError, Finding, Report, Unavailable
 from connectors.sql import reading
@@ -43,7 +43,7 @@ def of_poll(connection: Connection, config: PollConfig, plan: Plan) -> Iterator[
     yield Finding(True, f"columns: {', '.join(plan.names)}")
     sample = reading.page(connection, plan.wanted, plan.key, None, None, 1)
     yield Finding(True, "rows can be read" if sample else "nothing is there yet, and it may be read")
-    yield clock(connection, ZoneInfo(config.time_zone))
+    yield from clock(connection, ZoneInfo(config.time_zone))
     if isinstance(plan.source, Table):
         key = [column.name for column in plan.key]
         if not reading.unique(connection, plan.source, key):
@@ -77,13 +77,29 @@ def _of_modified(connection: Connection, config: PollConfig, plan: Plan) -> Iter
         yield Finding(True, f"no index begins with {plan.modified.name}: each poll goes through the whole table", mend)
 
 
-def clock(connection: Connection, zone: ZoneInfo) -> Finding:
-    """Compare the clocks: a wrong time zone looks like a difference of hours."""
-    if connection.dialect.name == "sqlite":
-        return Finding(True, "the database has the clock of this machine")
-    theirs = local(connection.execute(select(func.current_timestamp())).scalar_one(), zone)
-    ours = datetime.now(UTC).astimezone(zone)
-    what = f"clock of the database {theirs:%Y-%m-%d %H:%M:%S%z}, here {ours:%Y-%m-%d %H:%M:%S%z}"
-    if abs((theirs - ours).total_seconds()) <= SKEW_S:
-        return Finding(True, what)
-    return Finding(False, what, "set time_zone to the zone of the database's clock, or set the clock that is wrong")
+_UTC: dict[str, ColumnElement[datetime]] = {
+    "mariadb": func.utc_timestamp(type_=DateTime),
+    "mysql": func.utc_timestamp(type_=DateTime),
+    "mssql": func.sysutcdatetime(type_=DateTime),
+}
+"""What tells the instant, where the current time has no offset."""
+
+
+def clock(connection: Connection, zone: ZoneInfo) -> Iterator[Finding]:
+    """Compare the clocks, and the zone of the database's clock with that of the configuration."""
+    kind = connection.dialect.name
+    if kind == "sqlite":
+        yield Finding(True, "the database has the clock of this machine")
+        return
+    shown, told = connection.execute(select(func.current_timestamp(), _UTC.get(kind, func.current_timestamp()))).one()
+    ours = datetime.now(UTC)
+    instant = told if told.tzinfo else told.replace(tzinfo=UTC)
+    difference = f"the clock of the database is {(instant - ours).total_seconds():+.0f} s from the one here"
+    yield Finding(abs((instant - ours).total_seconds()) <= SKEW_S, difference, "set the clock that is wrong")
+    if shown.tzinfo is None and abs((local(shown, zone) - ours).total_seconds()) > SKEW_S:
+        mend = (
+            f"where the database itself writes times (NOW()), time_zone must be its own zone, which is not {zone.key}"
+        )
+        yield Finding(
+            True, f"the database shows {shown:%H:%M}, in {zone.key} it is {ours.astimezone(zone):%H:%M}", mend
+        )

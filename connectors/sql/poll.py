@@ -173,16 +173,17 @@ class Poll:
     def _record(self, plan: Plan, row: reading.Row, key: Sequence[Any]) -> Record | Refused:
         values = row[len(row) - len(plan.names) :]
         place = self._config.table or "query"
-        content = {}
+        content, mend = {}, ""
         for name, value in zip(plan.names, values, strict=True):
             try:
                 content[name] = to_json(value, self._zone)
             except UnreadableError as error:
-                return Refused(b"", f"the column {name} {error}", place)
+                mend = f"the column {name} {error}"
         named = key_of(list(key), self._zone)
         if named is None:
-            raw = Record("", content).original()
-            return Refused(raw, f"{', '.join(self._config.key)} must not be empty: it names the record", place)
+            mend = f"{', '.join(self._config.key)} must not be empty: it names the record"
+        if named is None or mend:
+            return Refused(Record("", content).original(), mend, place)
         version = None if plan.version is None else content[plan.names[plan.version]]
         return Record(named, content, version=None if version is None else str(version), place=place)
 

@@ -30,8 +30,8 @@ class Base:
         return connector
 
     async def close(self) -> None:
-        for connector in self._held:
-            await connector.close()
+        while self._held:
+            await self._held.pop().close()
         self.engine.dispose()
 
     def run(self, *statements: str, **values: Any) -> None:
