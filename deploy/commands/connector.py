@@ -110,7 +110,7 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...")], direc
             good = False
             continue
         for finding in report.findings:
-            mend = "" if finding.ok or not finding.mend else f"\n      {finding.mend}"
+            mend = "" if not finding.mend else f"\n      {finding.mend}"
             typer.echo(f"{file.name}: {'ok  ' if finding.ok else 'NOT '}{finding.what}{mend}")
         good &= report.ok
     if not good:
