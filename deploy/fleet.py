@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -58,15 +58,28 @@ class Worker:
             raise DeployError(f"a worker ended by itself (exit code {self.process.returncode}): see {self.log}")
 
 
-def start(settings: Settings, brokers: str, slot: str, arguments: Sequence[str] = ()) -> Worker:
-    """Start one worker on a free port, with these settings whatever the environment says; its log is in the data folder."""
+def start(
+    settings: Settings,
+    brokers: str,
+    slot: str,
+    arguments: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Worker:
+    """Start one worker on a free port, with these settings whatever the environment says; its log is in the data folder.
+
+    `environment`: more variables for its process, none of ours.
+    """
     port = _free_port()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     log = settings.data_dir / f"worker-{slot}.log"
     command = [sys.executable, "-m", "deploy", "worker", "--slot", slot, *arguments]
     with log.open("ab") as out:
         process = subprocess.Popen(  # noqa: S603
-            command, env=_environment(settings, brokers, port), stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            command,
+            env=_environment(settings, brokers, port) | dict(environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
         )
     return Worker(process, port, log)
 

@@ -10,7 +10,7 @@ import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -77,12 +77,18 @@ class LocalKafka:
         *,
         port: int = 0,
         heap_mb: int = 512,
+        doors: Mapping[str, int] | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Name the broker of `data_dir`, start nothing; `port` 0: the one it had, or a free one."""
+        """Name the broker of `data_dir`, start nothing; `port` 0: the one it had, or a free one.
+
+        `doors`: further listeners by name (capitals and digits), each with the loopback port of the proxy that stands before it:
+        who comes in there is sent there again.
+        """
         self.data_dir = data_dir.absolute()
         self._wish = port
         self._heap_mb = heap_mb
+        self._doors = dict(doors or {})
         self._say = say
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -90,6 +96,10 @@ class LocalKafka:
     def bootstrap(self) -> str:
         """`host:port` for clients, of the broker that runs or ran last."""
         return f"{HOST}:{self._facts()['port']}"
+
+    def door(self, name: str) -> int:
+        """Port on which the broker itself listens for those who come by this door."""
+        return self._facts()[name]
 
     @property
     def pid(self) -> int:
@@ -172,7 +182,8 @@ class LocalKafka:
             if not _lock(lock.fileno()):
                 return  # somebody else starts it at this moment
             before = self._facts()
-            ports = _free_ports(self._wish or before["port"], before["controller"])
+            doors = [before.get(name, 0) for name in self._doors]
+            ports = _free_ports(self._wish or before["port"], before["controller"], *doors)
             if self._wish not in {0, ports[0]}:
                 text = f"port {self._wish} is taken: name another, or none"
                 raise LocalKafkaError(LocalKafkaReason.START_FAILED, text)
@@ -188,7 +199,12 @@ class LocalKafka:
                 pass_fds=[lock.fileno()],  # the broker goes on holding what we let go
                 env=_environment(),
             )
-            facts = {"pid": self._child.pid, "port": ports[0], "controller": ports[1]}
+            facts = {
+                "pid": self._child.pid,
+                "port": ports[0],
+                "controller": ports[1],
+                **dict(zip(self._doors, ports[2:], strict=True)),
+            }
             draft = self.data_dir / "broker.json.new"
             draft.write_text(json.dumps(facts))
             draft.replace(self.data_dir / "broker.json")
@@ -207,10 +223,14 @@ class LocalKafka:
             classpath,
         ]
 
-    def _configure(self, port: int, controller: int) -> Path:
+    def _configure(self, port: int, controller: int, *doors: int) -> Path:
+        inside = "".join(f",{name}://{HOST}:{own}" for name, own in zip(self._doors, doors, strict=True))
+        outside = "".join(f",{name}://{HOST}:{proxy}" for name, proxy in self._doors.items())
+        protocols = "".join(f",{name}:PLAINTEXT" for name in self._doors)
         settings = SETTINGS | {
-            "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller}",
-            "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+            "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller}{inside}",
+            "advertised.listeners": f"PLAINTEXT://{HOST}:{port}{outside}",
+            "listener.security.protocol.map": f"{SETTINGS['listener.security.protocol.map']}{protocols}",
             "controller.quorum.voters": f"1@{HOST}:{controller}",
             "log.dirs": str(self.data_dir / "data"),
         }

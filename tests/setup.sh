@@ -13,6 +13,7 @@ PATH="$PATH:/usr/sbin" command -v mariadbd > /dev/null || missing="$missing mari
 command -v javac > /dev/null || missing="$missing default-jdk-headless"
 command -v php > /dev/null || missing="$missing php-cli"
 command -v node > /dev/null || missing="$missing nodejs"
+ls /usr/lib/*/faketime/libfaketime.so.1 > /dev/null 2>&1 || missing="$missing libfaketime"
 [ -n "$missing" ] || exit 0
 
 as_root=""

@@ -6,6 +6,7 @@ state also goes to the topic of counts, and every `hop`-th event is sent on to t
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import random
@@ -141,12 +142,13 @@ def stages(options: dict[str, Any]) -> Iterator[Stage]:
         )
 
 
-def fail_sometimes(chance: float) -> None:
-    """Let transactions fail after their records were written."""
+def spoil(chance: float, hold_s: float) -> None:
+    """Let transactions stay open, once their records were written, for up to `hold_s`; and sometimes fail then."""
     produce = Transactions._produce
 
     async def fail(self: Transactions, *args: Any) -> int | None:
         position = await produce(self, *args)
+        await asyncio.sleep(random.random() * hold_s)
         if random.random() < chance:
             raise TransactionFailed(AbortReason.TEST)
         return position
@@ -165,7 +167,7 @@ def adder(sums: dict[str, Any]) -> Any:
 
 
 def build(options: dict[str, Any]) -> faust.App:
-    fail_sometimes(options.get("fail", 0.0))
+    spoil(options.get("fail", 0.0), options.get("hold", 0.0))
     known = {**options.get("config", {})}
     if "clock" in known:
         known["clock"] = Clock(known["clock"])
