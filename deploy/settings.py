@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     """Port of the gateway and the pages; 0: a free one."""
     worker_port: int = Field(8_401, ge=0, le=65_535)
     """Port of a worker's probes and metrics; 0: a free one."""
+    connector_port: int = Field(8_402, ge=0, le=65_535)
+    """Port of the probes and metrics of `relais connector run`; 0: a free one."""
     read_model: SecretStr | None = Field(None)
     """Address of the read model, `sqlite:///path` or `postgresql+psycopg://user:password@host/name`; else a file in `data_dir`."""
     alertmanager: str = ""

@@ -132,8 +132,9 @@ async def ensure_inbox(settings: "Settings", brokers: str, body: str) -> tuple[s
 
 
 async def ensure_connector(settings: "Settings", brokers: str, name: str) -> tuple[str, ...]:
-    """Bring the state topic of a connector into being; see `ensure`."""
-    return await _ensure(settings, brokers, [connector_of(settings.instance, name)])
+    """Bring the state topic of a connector into being, and the topics of the instance; see `ensure`."""
+    common = declared(settings.instance, settings.partitions, settings.output_partitions)
+    return await _ensure(settings, brokers, [*common, connector_of(settings.instance, name)])
 
 
 async def _ensure(settings: "Settings", brokers: str, topics: Iterable[Topic]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from prometheus_client import Counter
 
 from schemas.codec import bus
-from streams.engine.visibility import BodyViewer, project_handoff, without_journey_ids
+from streams.engine.visibility import for_addressee
 from streams.runtime.config import RuntimeConfig
 from streams.runtime.offsets import Offsets
 from streams.runtime.processor import Send
@@ -172,10 +172,10 @@ class Feed:
         if record.value is None:
             return self._tombstone(record.key, _reason(record)) if record.key in self._known else None
         datum = self._bus.decode(record.value)[1]
-        seen = project_handoff(datum, BodyViewer(self._body)) if datum["to"] == self._body else None
+        seen = for_addressee(datum, self._body)
         if seen is None:
             return self._tombstone(record.key, GONE) if record.key in self._known else None
-        return Send(self._topic, 0, record.key, self._bus.encode("handoff", without_journey_ids(seen)))
+        return Send(self._topic, 0, record.key, self._bus.encode("handoff", dict(seen)))
 
     def _tombstone(self, key: bytes, reason: str) -> Send:
         return Send(self._topic, 0, key, None, [("reason", reason.encode())])

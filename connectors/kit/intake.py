@@ -21,10 +21,8 @@ from connectors.kit import state
 from connectors.kit.contract import Cursor, Record, Refused, Rejected
 from connectors.kit.mapper import Mapper, MappingFailedError, Said
 from connectors.kit.state import Checkpoint, Entry, Held, Published, View
-from connectors.kit.stating import Fact, Refusal, Stating, UnknownBodyError, refusal
+from connectors.kit.stating import UNSOUND, Fact, Refusal, Stating, refusal_of
 from connectors.kit.tools import UnknownLabelError, today
-from schemas.problems import UnsoundEventError
-from schemas.references import ReferenceFormatError
 from streams.letters import dead_letter
 from streams.reasons import Reason
 from streams.runtime import processor
@@ -47,6 +45,10 @@ class Outcome(StrEnum):
     """It waits for a label, or for a record before it that does."""
     REFUSED = "refused"
     """A dead letter."""
+    SENT = "sent"
+    """A sink has brought it to its receiver."""
+    RETRIED = "retried"
+    """The receiver does not take it now: it is sent again."""
 
 
 class Told(NamedTuple):
@@ -210,8 +212,8 @@ class _Work:
             why = Refusal(Reason.REJECTED, None, error.mend)
         except MappingFailedError as error:
             why = Refusal(Reason.MAPPING, None, str(error))
-        except (UnsoundEventError, UnknownBodyError, ReferenceFormatError) as error:
-            why = refusal(error)
+        except UNSOUND as error:
+            why = refusal_of(error)
         headers = [("version", record.version.encode())] if record.version is not None else []
         if record.raw and why.reason is not Reason.PERSONAL_NUMBER:
             headers.append(("content", json.dumps(record.content, ensure_ascii=False).encode()))

@@ -38,7 +38,12 @@ BATCH_SECONDS = Histogram(
 LAST_SUCCESS = Gauge(
     "relais_connector_last_success_timestamp_seconds", "When the system was last read to its end.", ["connector"]
 )
-WAITING = Gauge("relais_connector_waiting_records", "Records that wait for a label to be mapped.", ["connector"])
+WAITING = Gauge(
+    "relais_connector_waiting_records",
+    "Records that wait: for a label to be mapped, or to be sent again.",
+    ["connector"],
+)
+LAG = Gauge("relais_connector_lag_records", "Records of the bus that a sink has not read yet.", ["connector"])
 STATE = Gauge("relais_connector_state", "1 for what the connector is doing now.", ["connector", "state"])
 FAILURES = Counter("relais_connector_failures_total", "Rounds that failed.", ["connector", "reason"])
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -70,6 +70,8 @@ class ConnectorFile(BaseModel):
     """Time zone of the system, for times that it writes without an offset, such as Europe/Paris."""
     mapping: Path | None = None
     """The mapping file of a source, beside this file."""
+    takes: tuple[Literal["handoffs", "statuses"], ...] = ("handoffs",)
+    """What a sink brings to the body: the handoffs addressed to it, the statuses of the journeys in which it takes part."""
     every: Annotated[float, BeforeValidator(_seconds)] = 30.0
     """How long after it was read to its end a source is read again."""
     rate: Annotated[float, BeforeValidator(_per_second)] | None = None

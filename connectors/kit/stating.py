@@ -107,7 +107,11 @@ class Stating:
             raise UnsoundEventError([Problem(p.code, _inner(p.field), p.mend) for p in error.problems]) from None
 
 
-def refusal(error: UnsoundEventError | UnknownBodyError | ReferenceFormatError) -> Refusal:
+UNSOUND = (UnsoundEventError, UnknownBodyError, ReferenceFormatError)
+"""What `Stating.fact` raises."""
+
+
+def refusal_of(error: UnsoundEventError | UnknownBodyError | ReferenceFormatError) -> Refusal:
     """What a dead letter says of an unsound event."""
     if isinstance(error, UnknownBodyError):
         return Refusal(Reason.UNKNOWN_BODY, error.field, str(error))

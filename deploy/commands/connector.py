@@ -155,16 +155,47 @@ def dry_run(
 @group.command()
 def test(file: File, directory: DirectoryFile = None) -> None:
     """Run the tests that stand in the mapping."""
+    from connectors.kit.runner import mapper_of  # noqa: PLC0415
     from deploy.connectors import trial  # noqa: PLC0415
 
     spec = _source(file)
-    made = trial.mapper(spec)
+    made = mapper_of(spec)
     results = list(trial.test(made, trial.stating(spec, _bodies(directory))))
     for name, wrong in results:
         typer.echo(f"{'NOT ' if wrong else 'ok  '}{name}{': ' if wrong else ''}{wrong}")
     if not results:
         raise ConnectorFileError(f"{spec.mapping.name} has no tests: add some under tests")
     if any(wrong for _, wrong in results):
+        raise typer.Exit(Exit.FAILED)
+
+
+@group.command()
+def run(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Connectors to run in this process.")],
+    directory: DirectoryFile = None,
+    port: Annotated[int | None, typer.Option(help="Port of probes and metrics; else RELAIS_CONNECTOR_PORT.")] = None,
+) -> None:
+    """Run connectors until told to stop. One that fails does not disturb another.
+
+    Answers /livez, /readyz and /metrics. Run a connector in one process only: a second one takes it over from the first.
+    """
+    from deploy.connectors import running  # noqa: PLC0415
+    from deploy.settings import load  # noqa: PLC0415
+
+    settings = load() if port is None else load(connector_port=port)
+    specs, wrong = [], []
+    for file in files:
+        try:
+            specs.append(_spec(file))
+        except ConnectorFileError as error:
+            wrong.append(str(error))
+            typer.echo(f"relais: left out: {error}", err=True)
+    names = [spec.file.name for spec in specs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConnectorFileError(f"two files have the name {twice[0]}: names tell connectors apart")
+    if not specs:
+        raise ConnectorFileError("none of the files can be used: see above")
+    if not running.run(settings, specs, directory) or wrong:
         raise typer.Exit(Exit.FAILED)
 
 
@@ -198,13 +229,13 @@ def _running(work: Any) -> None:
 
 def _spec(file: Path) -> "Spec":
     from connectors.kit import spec as specs  # noqa: PLC0415
-    from deploy.connectors import trial  # noqa: PLC0415
+    from connectors.kit.runner import mapper_of  # noqa: PLC0415
     from schemas.yamltext import InvalidFilesError  # noqa: PLC0415
 
     try:
         spec = specs.load(file)
         if not spec.is_sink:
-            trial.mapper(spec)
+            mapper_of(spec)
     except InvalidFilesError as error:
         raise ConnectorFileError(str(error)) from None
     return spec

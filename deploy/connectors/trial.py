@@ -13,12 +13,13 @@ from connectors.kit.contract import Closing, Finding, Record, Rejected, Report
 from connectors.kit.intake import Intake, Told
 from connectors.kit.mapper import Mapper, MappingFailedError, Said
 from connectors.kit.mapping import Example
+from connectors.kit.runner import mapper_of
 from connectors.kit.spec import Spec
-from connectors.kit.stating import Stating, UnknownBodyError
+from connectors.kit.stating import UNSOUND, Stating
 from connectors.kit.tools import UnknownLabelError
 from schemas import cloudevents, codec
 from schemas.problems import UnsoundEventError
-from schemas.references import Keys, ReferenceFormatError
+from schemas.references import Keys
 from streams.runtime.store import MemoryStore
 
 _NO_KEY = bytes(16)
@@ -44,15 +45,10 @@ def stating(spec: Spec, bodies: Collection[str] | None) -> Stating:
     return Stating(file.body, file.system, codec.events(), Keys(_NO_KEY), 1, bodies)
 
 
-def mapper(spec: Spec) -> Mapper:
-    """The mapping of a connector. Raises `InvalidFilesError`."""
-    return Mapper(spec.mapping, spec.file.body, spec.file.system, spec.file.zone)
-
-
 async def dry_run(spec: Spec, bodies: Collection[str] | None, limit: int) -> AsyncIterator[Told]:
     """What would become of the first records of a source. Nothing is acknowledged, nothing is written."""
     topics = ("", "state", "dead-letters")
-    intake = Intake(topics, mapper(spec), stating(spec, bodies), MemoryStore())
+    intake = Intake(topics, mapper_of(spec), stating(spec, bodies), MemoryStore())
     source = spec.make()
     left = limit
     try:
@@ -83,7 +79,7 @@ async def check(spec: Spec, bodies: Collection[str]) -> Report:
     now = datetime.now(UTC).astimezone(spec.file.zone)
     findings.append(Finding(True, f"it is {now:%Y-%m-%d %H:%M} in {spec.file.time_zone}, by this machine's clock"))
     if not spec.is_sink:
-        findings += [Finding(False, s.where, s.mend) for s in suspicions(mapper(spec))]
+        findings += [Finding(False, s.where, s.mend) for s in suspicions(mapper_of(spec))]
     connector = spec.make()
     try:
         return Report([*findings, *(await connector.check()).findings])
@@ -152,7 +148,7 @@ def _tested(example: Example, made: Mapper, stating: Stating) -> str:
         facts = [stating.fact(one, f"test-{i}", i) for i, one in enumerate(said)]
     except UnknownLabelError as error:
         return "" if example.waits == error.table else f"it waits for a label of {error.table}"
-    except (Rejected, UnsoundEventError, UnknownBodyError, ReferenceFormatError) as error:
+    except (Rejected, *UNSOUND) as error:
         return "" if example.refused else f"it is refused: {_why(error)}"
     except MappingFailedError as error:
         return str(error)

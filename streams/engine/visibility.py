@@ -140,6 +140,13 @@ def project_handoff(record: Datum, viewer: Viewer) -> Datum | None:
     return None
 
 
+def for_addressee(record: Datum, body: str) -> Datum | None:
+    """A handoff record as the body gets it to which it is addressed, without journey ids; None for any other body."""
+    seen = project_handoff(record, BodyViewer(body)) if record["to"] == body else None
+    found: Datum | None = None if seen is None else without_journey_ids(seen)
+    return found
+
+
 def project_alert(alert: Datum, viewer: Viewer) -> Datum | None:
     """An alert, for the body that must act, for the other body of the handoff, and for operators."""
     if isinstance(viewer, Operator):

@@ -24,8 +24,10 @@ import pytest
 
 from connectors.kit.contract import ConnectorConfig, Source
 from connectors.kit.intake import Outcome
+from connectors.kit.loop import Ground, RunnerConfig
 from connectors.kit.metrics import State
-from connectors.kit.runner import Runner, RunnerConfig, topic_of
+from connectors.kit.runner import Runner
+from connectors.kit.session import topic_of
 from connectors.kit.spec import ConnectorFile, Spec
 from connectors.kit.stating import Stating
 from deploy import topics
@@ -110,11 +112,11 @@ class Bed:
             store_buffer_mb=8,
         )  # fmt: skip
 
-        def stating() -> Stating:
-            return Stating(BODY, "legacy", codec.events(), Keys(SECRET), PARTITIONS, None)
+        async def prepare() -> Ground:
+            return Ground(Stating(BODY, "legacy", codec.events(), Keys(SECRET), PARTITIONS, None))
 
         config = RunnerConfig(batch_records=self.batch_records, queue_batches=2, retry_s=0.05, fenced_s=0.2)
-        return Runner(self.spec(), stating, runtime, config, source or self.place.source())
+        return Runner(self.spec(), prepare, runtime, config, source or self.place.source())
 
     @asynccontextmanager
     async def running(self, source: Source | None = None, *, cold: bool = False) -> AsyncIterator[Runner]:

@@ -1,0 +1,77 @@
+"""What a connector remembers, held by this process alone: the state topic, its local store, and the transactions that write to both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiokafka import TopicPartition
+
+from connectors.kit.contract import Unavailable
+from streams.runtime.config import RuntimeConfig
+from streams.runtime.offsets import Offsets
+from streams.runtime.processor import Send
+from streams.runtime.recovery import Job, restore
+from streams.runtime.rocks import Stores
+from streams.runtime.store import Change, Store
+from streams.runtime.transaction import Transactions
+
+
+def topic_of(instance: str, name: str) -> str:
+    """Name of the state topic of a connector."""
+    return f"{instance}.connector.{name}"
+
+
+def letters_of(instance: str) -> str:
+    """Name of the topic of dead letters."""
+    return f"{instance}.dead-letters"
+
+
+class Session:
+    """The state of one connector, from when it was taken over until a transaction fails. A later session of anybody fences it."""
+
+    def __init__(self, topic: str, transactions: Transactions, store: Store) -> None:
+        self.topic = topic
+        self.store = store
+        self._transactions = transactions
+
+    @classmethod
+    async def open(cls, name: str, runtime: RuntimeConfig) -> Session:
+        """Fence whoever holds it, undo what that left open, and bring the local store up to date.
+
+        Raises:
+            Unavailable: another process of this machine has the local store open.
+            KafkaError, WorkerEnd, TimeoutError: the bus does not answer, or has no such topic.
+        """
+        topic = topic_of(runtime.instance, name)
+        transactions, offsets = Transactions(runtime, topic), Offsets(runtime)
+        try:
+            store = Stores(runtime).open(f"connector-{name}", 0)
+        except Exception:  # noqa: BLE001 - RocksDB says it in no other way
+            raise Unavailable("another process of this machine runs this connector") from None
+        try:
+            await offsets.partitions(topic)
+            await transactions.start()
+            job = Job(TopicPartition(topic, 0), store, lambda _key, _value: [], ("connector", "0"))
+            await restore(runtime, offsets, [job])
+        except BaseException:
+            await transactions.close()
+            store.close()
+            raise
+        finally:
+            await offsets.close()
+        return cls(topic, transactions, store)
+
+    async def commit(self, changes: Sequence[Change], sends: Sequence[Send]) -> None:
+        """Write it all in one transaction, then to the store; nothing of it counts before.
+
+        Raises TransactionFailed: open another session.
+        """
+        if not changes and not sends:
+            return
+        position = await self._transactions.commit(None, (self.topic, 0, changes), sends)
+        self.store.write(changes, self.store.position() if position is None else position)
+
+    async def close(self) -> None:
+        """Let go of it."""
+        await self._transactions.close()
+        self.store.close()
