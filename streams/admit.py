@@ -16,9 +16,9 @@ from schemas.checks import MAX_BYTES, problems
 from schemas.codec import Codec, DecodeError, reframed
 from schemas.codec import bus as bus_codec
 from schemas.problems import Problem, ProblemCode
-from streams.correlate import ADMITTED, Plan
+from streams.correlate import Plan
 from streams.engine.book import Book
-from streams.engine.routing import CASE_EVENTS, route
+from streams.engine.routing import ADMITTED, CASE_EVENTS, route
 from streams.letters import dead_letter
 from streams.metrics import DEAD_LETTERS
 from streams.reasons import Reason, of_fault

@@ -21,6 +21,7 @@ from streams.engine.facts import Copy, Reader
 from streams.engine.messages import UNREAD, Carried, Message, Put
 from streams.engine.publishing import Written, publish
 from streams.engine.root import DUE, ENTRY, Root, due_key
+from streams.engine.routing import ADMITTED
 from streams.engine.uniting import Uniting
 from streams.letters import dead_letter
 from streams.metrics import DEAD_LETTERS, ROOTS, VIEW_FAILURES
@@ -29,9 +30,6 @@ from streams.runtime.processor import Effects, Record, Send
 from streams.runtime.store import Store
 
 log = structlog.get_logger()
-
-ADMITTED = "relais-admitted"
-"""Kafka header: append time in the first topic, ms, 8 bytes big-endian; kept by every forward."""
 
 META_TICK = b"mt"
 """State record: the last tick read, 8 bytes big-endian."""

@@ -10,6 +10,8 @@ from schemas.types import ABOUT_A_BODY
 
 CASE_EVENTS = "case-events"
 REFERENCE = "reference"
+ADMITTED = "relais-admitted"
+"""Kafka header: append time in the first topic, ms, 8 bytes big-endian; kept by every forward."""
 
 
 class Route(NamedTuple):
