@@ -293,6 +293,8 @@ class Clock(Model):
     length: LengthText
     back_to: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] | None = None
     """Counts backwards: `6 weeks` back to `friday` is the sixth Friday before the day that starts it."""
+    backwards: bool = False
+    """The limit is the last day on which to act *before* the day that starts it: two months before a permit expires."""
     franc: bool = False
     first_day: Literal["excluded", "counted"] = "excluded"
     roll: Literal["none", "ouvrable", "ouvre"] = "none"
@@ -322,4 +324,6 @@ class Clock(Model):
             raise ValueError("the levels of `warn` go from far to near: 15 days, 3 days")
         if self.back_to and (len(self.length.parts) != 1 or self.length.parts[0][1] != "weeks"):
             raise ValueError("a clock that counts back to a weekday has a length in weeks")
+        if self.backwards and (self.back_to or self.roll != "none" or self.first_day == "counted"):
+            raise ValueError("a clock that counts backwards neither moves nor counts its first day")
         return self

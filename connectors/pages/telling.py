@@ -11,6 +11,7 @@ from connectors.pages.standing import DECISIONS, Found, Standing
 from connectors.pages.texts import Pair, of, pick
 from schemas.rules import Effect
 from streams.engine.book import Book
+from streams.engine.clocktypes import State
 from streams.engine.counting import to_day
 from streams.engine.words import Language, day_in_words, effect_in_words, to_do_in_words
 
@@ -121,7 +122,7 @@ def tell(journey: Json, found: Found, book: Book, language: Language, today: dat
         todo=_todo(found, language),
         acts=bool(found.asking),
         notes=tuple(_notes(journey, found, language)),
-        silence=_silence(found, due, effect, language, today),
+        silence=_unsupplied(found, effect, language) or _silence(found, due, effect, language, today),
         holder=found.holder.body,
         since=found.holder.since,
         due_on=due,
@@ -217,11 +218,29 @@ def _small(text: str) -> str:
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
+def _unsupplied(found: Found, effect: str, language: Language) -> str | None:
+    """What it will mean that the person has not sent all that was asked for."""
+    clock = found.clock
+    if (
+        clock is None
+        or clock["state"] != State.WAITING
+        or not clock["due_on"]
+        or clock.get("effect", Effect.NONE) == Effect.NONE
+    ):
+        return None
+    text = pick((
+        "Si vous n'avez pas tout envoyé au plus tard le {day}, {effect}.",
+        "If you have not sent everything by {day}, {effect}.",
+    ), language)  # fmt: skip
+    return text.format(day=_day(clock["due_on"], language), effect=effect)
+
+
 def _silence(found: Found, due: str | None, effect: str, language: Language, today: date) -> str | None:
     clock, rule = found.clock, found.rule
     if clock is None or "effect" not in clock or found.standing in _ENDED or due is None:
         return None
-    own = (rule.citizen.fr if language == "fr" else rule.citizen.en) if rule and rule.citizen else None
+    usual = rule is not None and clock["effect"] == rule.effect  # the words of a rule are about its own effect only
+    own = pick((rule.citizen.fr, rule.citizen.en), language) if usual and rule and rule.citizen else None
     then = to_do_in_words(clock["effect"], language)
     if found.standing in (Standing.SILENCE_YES, Standing.SILENCE_NO):
         text = pick(("La date limite était le {day}.", "The last day was {day}."), language)
@@ -237,7 +256,13 @@ def _silence(found: Found, due: str | None, effect: str, language: Language, tod
     if own:
         text = pick(("Dernier jour pour répondre : {day}.", "Last day to answer: {day}."), language)
         return f"{text.format(day=_day(due, language))} {own}"
-    text = pick(("Si vous ne recevez rien au {day}, {effect}.", "If nothing reaches you by {day}, {effect}."), language)
+    text = pick(
+        (
+            "Si vous n'avez rien reçu à la fin du {day}, {effect}.",
+            "If nothing has reached you by the end of {day}, {effect}.",
+        ),
+        language,
+    )
     return " ".join(x for x in (text.format(day=_day(due, language), effect=effect), then) if x)
 
 

@@ -131,7 +131,10 @@ def _explain_count(state: Running) -> None:
         end = end_of(state.start, plain, calendar)
         length = tuple((part.number, part.unit.value) for part in counted.parts)
         first_day = counted.first_day is FirstDay.COUNTED
-        state.note(Op.COUNTED, None, (), start=state.start, length=length, end=end, first_day=first_day)
+        if counted.ahead:
+            state.note(Op.COUNTED, None, (), start=state.start, length=length, end=end, first_day=first_day)
+        else:
+            state.note(Op.COUNTED_BACK, None, (), start=state.start, length=length, end=end, weekday=counted.back_to)
         if counted.franc:
             end = end_of(state.start, counted._replace(roll=Roll.NONE), calendar)
             state.note(Op.FRANC, None, (), end=end)

@@ -62,6 +62,7 @@ class Op(StrEnum):
     STARTED = "started"
     STARTED_ELSEWHERE = "started-elsewhere"
     COUNTED = "counted"
+    COUNTED_BACK = "counted-back"
     FRANC = "franc"
     ROLLED = "rolled"
     CAPPED = "capped"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from streams.engine.calendars import Calendar
 from streams.engine.counting import (
+    FIRST_DAY,
     LAST_DAY,
     FirstDay,
     Part,
     Roll,
     Unit,
     add_parts,
+    back,
     to_date,
     to_day,
     weekday_before,
@@ -31,27 +33,46 @@ class Counted(NamedTuple):
     first_day: FirstDay = FirstDay.EXCLUDED
     back_to: int | None = None
     """Weekday (Monday is 0) back to which weeks count."""
+    backwards: bool = False
+    """Whether it counts back from the start."""
+
+    @property
+    def ahead(self) -> bool:
+        """Whether the end comes after the start."""
+        return self.back_to is None and not self.backwards
 
 
 def end_of(start: int, counted: Counted, calendar: Calendar) -> int:
-    """Last day of a limit, remembered with the calendar it was counted by; never after 31 December 2400."""
+    """Last day of a limit, remembered with the calendar it was counted by; never outside 1800 to 2400."""
     memo = calendar.memo
     key = (start, counted)
     found = memo.get(key)
     if found is None:
         if len(memo) >= MEMO_LIMIT:
             memo.clear()
-        parts, franc, roll, first_day, back_to = counted
-        if back_to is not None:
+        parts, franc, roll, first_day, back_to, backwards = counted
+        if backwards:
+            end = _before(to_date(start), parts, franc, calendar)
+        elif back_to is not None:
             end = weekday_before(to_date(start), back_to, parts[0].number)
         else:
             try:
                 end = add_parts(to_date(start), parts, calendar, franc=franc, roll=roll, first_day=first_day)
             except (OverflowError, ValueError):
                 end = to_date(LAST_DAY)
-        found = min(to_day(end), LAST_DAY)
+        found = max(FIRST_DAY, min(to_day(end), LAST_DAY))
         memo[key] = found
     return found
+
+
+def _before(end: date, parts: tuple[Part, ...], franc: bool, calendar: Calendar) -> date:
+    """Latest day to act before `end`, one day earlier if `franc`."""
+    try:
+        for count, unit in parts:
+            end = back(end, count, unit, calendar)
+        return end - timedelta(days=1) if franc else end
+    except (OverflowError, ValueError):
+        return to_date(FIRST_DAY)
 
 
 def summed(base: tuple[Part, ...], more: list[tuple[Part, ...]]) -> tuple[Part, ...]:

@@ -97,7 +97,9 @@ class ClockRule:
         self.valid_from = to_day(clock.valid_from) if clock.valid_from else None
         self.valid_to = to_day(clock.valid_to) if clock.valid_to else None
         back = _WEEKDAYS.index(clock.back_to) if clock.back_to else None
-        self.counted = Counted(parts(clock.length), clock.franc, Roll(clock.roll), FirstDay(clock.first_day), back)
+        self.counted = Counted(
+            parts(clock.length), clock.franc, Roll(clock.roll), FirstDay(clock.first_day), back, clock.backwards
+        )
         self.warn = Levels(map(parts, clock.warn)) if clock.warn and self.alerts else None
         """How long before the end to warn, where a body has to act."""
         self.warn_names = tuple(f" warn {length}" for length in clock.warn) if self.alerts else ()

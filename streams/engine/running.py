@@ -277,7 +277,7 @@ class Running:
         else:
             due = self._paused_end(counted, explain=explain)
         due = self._capped(due, explain=explain)
-        if due is not None and due < self.start and counted.back_to is None:
+        if due is not None and due < self.start and counted.ahead:
             if explain:
                 self.note(Op.ENDS_BEFORE_START, None, (), due=due, start=self.start)
             due = self.start
@@ -294,10 +294,10 @@ class Running:
 
     def _paused_end(self, counted: Counted, *, explain: bool) -> int | None:
         assert self.start is not None
-        parts, franc, roll, first_day, _ = counted
+        roll = counted.roll
         calendar = self.context.calendar
-        raw = end_of(self.start, Counted(parts, franc, Roll.NONE, first_day), calendar)
-        units = {part.unit for part in parts}
+        raw = end_of(self.start, counted._replace(roll=Roll.NONE), calendar)
+        units = {part.unit for part in counted.parts}
         for pause in sorted(self.pauses, key=lambda pause: pause.first):
             if pause.last is None:
                 return None

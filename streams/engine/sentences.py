@@ -14,6 +14,10 @@ SENTENCES: dict[Op, tuple[str, str]] = {
         "{length} à compter du {start} : dernier jour le {end}, jusqu'à minuit.",
         "{length} from {start}: the last day is {end}, until midnight.",
     ),
+    Op.COUNTED_BACK: (
+        "{length} avant le {start} : dernier jour le {end}, jusqu'à minuit.",
+        "{length} before {start}: the last day is {end}, until midnight.",
+    ),
     Op.FRANC: (
         "Délai franc : ni le premier ni le dernier jour ne comptent, donc le {end}.",
         "Neither the first nor the last day counts, so {end}.",

@@ -74,6 +74,14 @@ def length_in_words(parts: Sequence[tuple[int, str]], language: Language) -> str
     return (" et " if language == "fr" else " and ").join(words)
 
 
+def _nth_weekday(nth: int, weekday: int, language: Language) -> str:
+    """The nth such weekday: "6e vendredi", "6th Friday"."""
+    if language == "fr":
+        return f"{nth}{'er' if nth == 1 else 'e'} {_DAYS['fr'][weekday]}"
+    ending = "th" if 10 < nth % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(nth % 10, "th")
+    return f"{nth}{ending} {_DAYS['en'][weekday]}"
+
+
 def effect_in_words(effect: str, language: Language) -> str:
     """What it means that a clock ran out, as a clause."""
     return _pick(EFFECTS[effect], language)
@@ -129,7 +137,11 @@ def line_in_words(line: Line, language: Language) -> str:
         elif name in _DATES or name == "limit":
             words[name] = day_in_words(value, language) if isinstance(value, int) else "—"
         elif name == "length":
-            words[name] = length_in_words(value, language)
+            weekday = params.get("weekday")
+            if isinstance(weekday, int):
+                words[name] = _nth_weekday(value[0][0], weekday, language)
+            else:
+                words[name] = length_in_words(value, language)
         elif name == "effect":
             words[name] = effect_in_words(value, language) if value else "—"
         elif name == "whose":

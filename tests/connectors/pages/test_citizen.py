@@ -15,7 +15,7 @@ from connectors.pages.telling import subject, to_subject
 from streams.engine.counting import to_day
 from streams.engine.visibility import BodyViewer
 from streams.engine.words import day_in_words
-from tests.connectors.pages.place import AIN, APA, AUTONOMY, CCAS, GBA, HANDOFF, TODAY, VIRIAT, Place
+from tests.connectors.pages.place import AIN, APA, AUTONOMY, CCAS, GBA, HANDOFF, TODAY, VIRIAT, Place, before
 
 REFERENCE = f"{CCAS}/2027-0033"
 
@@ -194,6 +194,30 @@ async def test_a_building_permit_in_silence_is_granted(place: Place, http: httpx
     answer = await enter(http, str(code), case)
     assert title(answer).startswith("Sans réponse, ")
     assert "La date limite était le" in text(answer)
+
+
+async def test_pieces_that_are_asked_for_come_with_what_happens_without_them(
+    place: Place, http: httpx2.AsyncClient
+) -> None:
+    """C. urb. R*423-39: three months from the request, then a tacit refusal; no word of a tacit permit."""
+    case = f"case:{VIRIAT}/PC-8"
+    code = place.state("case.opened", case, 20, procedure="urbanisme.pc-maison", channel="counter").code
+    place.state("case.pieces-requested", case, 5, pieces=["PCMI1"])
+    said = text(await enter(http, str(code), case))
+    assert "Si vous n'avez pas tout envoyé au plus tard le" in said
+    assert "la demande est rejetée" in said
+    assert "vous avez un permis tacite le lendemain" not in said
+
+
+async def test_where_silence_refuses_no_tacit_permit_is_promised(place: Place, http: httpx2.AsyncClient) -> None:
+    """C. urb. R*424-2: a listed building."""
+    case = f"case:{VIRIAT}/PC-9"
+    code = place.state("case.opened", case, 20, procedure="urbanisme.pc-maison", channel="counter").code
+    place.state("case.extended", case, 5, cause="mh-inscrit", length=5, unit="months", notified_on=before(5))
+    said = text(await enter(http, str(code), case))
+    assert "Si vous n'avez rien reçu à la fin du" in said
+    assert "la demande est rejetée" in said
+    assert "vous avez un permis tacite le lendemain" not in said
 
 
 async def test_dates_are_days_with_their_name(place: Place, http: httpx2.AsyncClient) -> None:
