@@ -130,7 +130,7 @@ class _Pass:
     def begin(self, start: Place, config: HttpPollConfig) -> None:
         now, every = time.time(), config.whole_every_s
         whole = self.since is None or self.whole_at is None or (every is not None and now - self.whole_at >= every)
-        self.page, self.newest, self.began = start, None, now if whole else None
+        self.page, self.newest, self.began = start, None, now if whole and config.since else None
         changed = None if whole or config.since is None or self.since is None else self.since - config.since.overlap_s
         self.asked = changed
 
@@ -205,7 +205,8 @@ class HttpPoll:
                 now.end()
             elif now.page == page:
                 raise ConfigError("the page after this one is the same page: the paging goes in circles", "paging")
-            yield Batch(self._batch(found, number), now.cursor())
+            if found or now.cursor() != since:
+                yield Batch(self._batch(found, number), now.cursor())
             if now.page is None:
                 return
         raise ConfigError(f"a pass of more than {config.most_pages} pages: the paging goes in circles", "most_pages")

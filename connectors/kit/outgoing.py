@@ -63,6 +63,10 @@ class Outgoing(ConnectorConfig):
         return given
 
 
+class TooSlowError(Unavailable):
+    """No whole answer in time: where less can be asked for, that may help."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer."""
@@ -181,7 +185,7 @@ class Client:
                 body = await _body(response, self._config.max_body)
                 return Answer(response.status_code, response.headers, body)
         except (TimeoutError, httpx2.TimeoutException):
-            raise Unavailable(f"{place} does not answer in time") from None
+            raise TooSlowError(f"{place} does not answer in time") from None
         except httpx2.TransportError as error:
             verdict = _verdict(error)
             if verdict is None:
