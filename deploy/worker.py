@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from deploy import rules
+from deploy import rules, schema_ids
 from deploy.errors import DeployError
-from schemas import catalog, codec, definitions, registry, yamltext
+from schemas import catalog, codec, definitions, yamltext
 from schemas.references import Keys
 from streams.correlate import Plan
 from streams.runtime.config import RuntimeConfig
@@ -79,13 +79,9 @@ def plan(settings: Settings) -> Plan:
 
 
 def events_codec(settings: Settings) -> codec.Codec:
-    """The codec of events; with a registry's ids if a file names them."""
-    if settings.schema_ids_file is None:
-        return codec.events()
-    try:
-        return codec.Codec(catalog.events(), registry.load(settings.schema_ids_file))
-    except registry.UnsoundIdsError as error:
-        raise DeployError(f"schema_ids_file: {error}") from None
+    """The codec of events; with a registry's ids if a file or a registry gives them."""
+    ids = schema_ids.found(settings)
+    return codec.events() if ids is None else codec.Codec(catalog.events(), ids)
 
 
 def extra_definitions(paths: Sequence[Path]) -> list[definitions.Journey]:

@@ -15,11 +15,18 @@ if TYPE_CHECKING:
 
 group = typer.Typer(no_args_is_help=True, help="Look at the event schemas, and check that they evolve as they may.")
 
+RegistryUrl = Annotated[str, typer.Option("--registry", metavar="URL", help="Registry; else RELAIS_SCHEMA_REGISTRY.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 
 
 class UnknownSchemaError(DeployError):
     """There is no schema of that name."""
+
+    exit_code = Exit.USAGE
+
+
+class NoRegistryError(DeployError):
+    """Nobody said which registry is meant."""
 
     exit_code = Exit.USAGE
 
@@ -91,6 +98,50 @@ def lock() -> None:
     file.write_text(json.dumps(now, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     added = sum(len(v) for v in now.values()) - sum(len(v) for v in was.values())
     typer.echo(f"{added} released, {file.name} holds {sum(len(v) for v in now.values())}")
+
+
+@group.command()
+def push(registry: RegistryUrl = "") -> None:
+    """Register every schema at a schema registry, and print the file of ids that it gives.
+
+    What is registered already keeps its id; the registry is told to refuse schemas that other versions could not read.
+    """
+    found, _ = _at_registry(registry, pushing=True)
+    typer.echo(json.dumps(found, indent=2))
+
+
+@group.command()
+def ids(registry: RegistryUrl = "") -> None:
+    """Print the ids that a schema registry has given to our schemas, for RELAIS_SCHEMA_IDS_FILE; exit code 1 if some are missing."""
+    found, missing = _at_registry(registry, pushing=False)
+    typer.echo(json.dumps(found, indent=2))
+    if missing:
+        typer.echo(f"not registered: {', '.join(missing)}; `relais schemas push` registers them", err=True)
+        raise typer.Exit(Exit.FAILED)
+
+
+def _at_registry(url: str, *, pushing: bool) -> tuple[dict[int, str], list[str]]:
+    """Ids that a registry gives, and what it lacks."""
+    from connectors.kit.contract import ConnectorError  # noqa: PLC0415
+    from connectors.registry import client  # noqa: PLC0415
+    from deploy import schema_ids  # noqa: PLC0415
+    from deploy.settings import load  # noqa: PLC0415
+
+    settings = load()
+    if not (url or settings.schema_registry):
+        raise NoRegistryError("name a registry: --registry URL, or RELAIS_SCHEMA_REGISTRY")
+
+    async def work() -> tuple[dict[int, str], list[str]]:
+        opened = schema_ids.opened(settings, url)
+        try:
+            return (await client.push(opened, _events()), []) if pushing else await client.ids(opened, _events())
+        finally:
+            await opened.close()
+
+    try:
+        return schema_ids.run(work())
+    except ConnectorError as error:
+        raise DeployError(f"{error.code}: {error}") from None
 
 
 def _events() -> "tuple[Schema, ...]":
