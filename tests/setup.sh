@@ -14,6 +14,7 @@ command -v javac > /dev/null || missing="$missing default-jdk-headless"
 command -v php > /dev/null || missing="$missing php-cli"
 command -v node > /dev/null || missing="$missing nodejs"
 ls /usr/lib/*/faketime/libfaketime.so.1 > /dev/null 2>&1 || missing="$missing libfaketime"
+{ command -v sshd || ls /usr/sbin/sshd; } > /dev/null 2>&1 || missing="$missing openssh-server"
 [ -n "$missing" ] || exit 0
 
 as_root=""

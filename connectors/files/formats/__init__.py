@@ -1,0 +1,1 @@
+"""Formats of files: each is a function from bytes to rows, lazily, within bounds, with the bytes of every row."""
