@@ -27,7 +27,7 @@ from streams.letters import dead_letter
 from streams.metrics import DEAD_LETTERS, ROOTS, VIEW_FAILURES
 from streams.reasons import Reason, of_fault
 from streams.runtime.processor import Effects, Record, Send
-from streams.runtime.store import Store
+from streams.runtime.store import Store, StoreDamaged
 
 log = structlog.get_logger()
 
@@ -123,6 +123,8 @@ class Correlate:
                 self._refuse(record, of_fault(error.fault), str(error))
             except ReferenceFormatError as error:
                 self._refuse(record, Reason.INVALID, str(error), "references")
+            except StoreDamaged:
+                raise  # no record's fault
             except Exception as error:
                 raise _PoisonError(record.offset) from error
         if self._tick != tick:

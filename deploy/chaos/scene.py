@@ -169,6 +169,8 @@ class Scene:
             told = _event(line)
             if told.startswith("worker ends: "):
                 reason = reason or told.removeprefix("worker ends: ")
+            if "KafkaConnectionError" in told and "bootstrap" in told:
+                reason = reason or "no broker answers"
             if told in ("a record made relais fail", "a view failed") or any(bug in told for bug in BUGS):
                 self.violations.append(f"relais failed: {told} (log of w{number})")
         if not reason and worker.process.returncode not in (0, -signal.SIGKILL, None) and number not in self._resting:

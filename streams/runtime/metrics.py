@@ -19,7 +19,7 @@ class AbortReason(StrEnum):
     BROKER = "broker"
     """The broker answered with another error."""
     STORE = "store"
-    """Committed, but not written to the local store."""
+    """Committed, but not written to the local store; or the local store cannot be read."""
     CHAIN = "chain"
     """Records are missing between two fetches."""
     TEST = "test"

@@ -25,7 +25,7 @@ from streams.runtime.offsets import Offsets
 from streams.runtime.partition import PartitionWorker, Stage
 from streams.runtime.recovery import Job, restore
 from streams.runtime.rocks import Stores
-from streams.runtime.store import MemoryStore
+from streams.runtime.store import MemoryStore, StoreDamaged
 
 log = logging.getLogger(__name__)
 
@@ -193,7 +193,7 @@ class Ownership:
 
     async def recover(self, worker: PartitionWorker) -> None:
         """Rebuild one partition after a failed transaction, and go on with it."""
-        generation = self._generation()
+        generation, last = self._generation(), ""
         for attempt in range(self._config.max_failures):
             try:
                 async with worker.step:  # an assignment that goes on meanwhile must not run before this seek
@@ -213,13 +213,15 @@ class Ownership:
                 log.info("rebuild of %s/%s interrupted", worker.tp.topic, worker.tp.partition)
                 await asyncio.sleep(0.1)
             except Exception as error:  # noqa: BLE001 - any failure of the broker is tried again
-                log.warning("rebuild of %s/%s failed: %s", worker.tp.topic, worker.tp.partition, type(error).__name__)
+                last = type(error).__name__
+                log.warning("rebuild of %s/%s failed: %s", worker.tp.topic, worker.tp.partition, last)
                 await asyncio.sleep(min(5.0, 0.1 * 2**attempt))
             else:
                 if self.workers.get(worker.tp) is worker:
                     self._resume(worker)
                 return
-        self._end(WorkerEnd(RuntimeReason.REPEATED_FAILURE, f"rebuild of {worker.stage.name} {worker.tp.partition}"))
+        where = f"rebuild of {worker.stage.name} {worker.tp.partition}"
+        self._end(WorkerEnd(RuntimeReason.REPEATED_FAILURE, f"{where}, {last}"))
 
     # The rebuild
 
@@ -230,9 +232,12 @@ class Ownership:
         self._check(generation)
         await asyncio.gather(*(self._fence(worker) for worker in workers))
         self._check(generation)
-        await self._restore(workers, generation)
-        self._check(generation)
-        await self._agree(workers, generation)
+        try:
+            await self._restore(workers, generation)
+            await self._agree(workers, generation)
+        except StoreDamaged:
+            await self._restore(workers, generation)  # which wipes what is damaged
+            await self._agree(workers, generation)
 
     async def _fence(self, worker: PartitionWorker) -> None:
         worker.intact = False
@@ -256,6 +261,12 @@ class Ownership:
                 worker.store = worker.store or MemoryStore()
             elif worker.store is None:
                 worker.store = self._stores.open(worker.stage.name, worker.tp.partition)
+            if worker.store.damaged:
+                log.warning(
+                    "store of %s/%s damaged, rebuilt from the changelog", worker.stage.name, worker.tp.partition
+                )
+                metrics.STORES_WIPED.labels("damaged").inc()
+                worker.store.wipe()
             if worker.processor is None:
                 worker.processor = worker.stage.factory(worker.tp.partition, worker.store)
             if worker.stage.changelog is not None:
@@ -267,6 +278,7 @@ class Ownership:
 
     async def _agree(self, workers: list[PartitionWorker], generation: int) -> None:
         """State and offset must belong together; then memory starts from the store."""
+        self._check(generation)
         ends = await self.offsets.ends([worker.tp for worker in workers])
         for worker in workers:
             assert worker.store is not None

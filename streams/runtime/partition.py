@@ -20,7 +20,7 @@ from streams.runtime.config import RuntimeConfig
 from streams.runtime.errors import RuntimeReason, TransactionFailed, WorkerEnd
 from streams.runtime.metrics import AbortReason
 from streams.runtime.processor import Effects, Processor, ProcessorFactory, Record, Send
-from streams.runtime.store import Store
+from streams.runtime.store import Store, StoreDamaged
 from streams.runtime.transaction import Transactions
 
 log = logging.getLogger(__name__)
@@ -313,6 +313,8 @@ class PartitionWorker:
         begun = time.perf_counter()
         try:
             return work(self.processor)
+        except StoreDamaged as damage:
+            raise TransactionFailed(AbortReason.STORE, str(damage)) from damage
         except Exception as error:
             log.exception("processor of %s/%s raised", self.tp.topic, self.tp.partition)
             detail = f"{type(error).__name__} in {self.stage.name} {self.tp.partition} at offset {self.position}"

@@ -22,7 +22,7 @@ from rocksdict import (
 
 from streams.runtime.config import RuntimeConfig, StoreKind
 from streams.runtime.metrics import STORES_WIPED
-from streams.runtime.store import Change, MemoryStore, Store
+from streams.runtime.store import Change, MemoryStore, Store, StoreDamaged, StoreFailed
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,13 @@ class RocksStore:
     def __init__(self, path: Path, options: Options) -> None:
         self._path = path
         self._options = options
+        self.damaged = False
         self._db = self._open()
-        self._mark = self._read_mark()
+        try:
+            self._mark = self._read_mark()
+        except StoreDamaged:
+            self._count_damage()
+            self.wipe()
 
     def _open(self) -> Rdict:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,17 +53,30 @@ class RocksStore:
         except Exception as error:
             if "lock" in str(error).lower() and "LOCK" in str(error):
                 raise
-            log.warning("store damaged, rebuilt from the changelog: %s", self._path.name)
-            STORES_WIPED.labels("damaged").inc()
-            shutil.rmtree(self._path)
+            self._count_damage()
+            return self._anew()
+
+    def _anew(self) -> Rdict:
+        shutil.rmtree(self._path, ignore_errors=True)
+        try:
             return Rdict(str(self._path), self._options)
+        except Exception as error:
+            raise StoreFailed(str(error)) from error
+
+    def _count_damage(self) -> None:
+        log.warning("store damaged, rebuilt from the changelog: %s", self._path.name)
+        STORES_WIPED.labels("damaged").inc()
+
+    def _damage(self, error: Exception) -> StoreDamaged:
+        self.damaged = True
+        return StoreDamaged(f"{self._path.name}: {str(error).partition(':')[0]}")
 
     def _read_mark(self) -> tuple[int, int]:
-        raw = self._db.get(META)
+        raw = self.get(META)
         if raw is not None and len(raw) == MARK.size:
             position, written_at = MARK.unpack(raw)
             return position, written_at
-        if raw is not None or next(iter(self._db.items()), None) is not None:
+        if raw is not None or next(iter(self.items()), None) is not None:
             log.warning("store without a position, rebuilt from the changelog: %s", self._path.name)
             STORES_WIPED.labels("damaged").inc()
             self.wipe()
@@ -66,21 +84,35 @@ class RocksStore:
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a key, or None."""
-        value: bytes | None = self._db.get(key)
+        try:
+            value: bytes | None = self._db.get(key)
+        except Exception as error:
+            raise self._damage(error) from error
         return value
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the values of several keys, in their order."""
-        values: list[bytes | None] = self._db.get(list(keys)) if keys else []
+        try:
+            values: list[bytes | None] = self._db.get(list(keys)) if keys else []
+        except Exception as error:
+            raise self._damage(error) from error
         return values
 
     def items(self, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Iterate over the keys with this prefix, from `start` on, in the order of their bytes."""
-        for key, value in self._db.items(from_key=max(prefix, start) or None):
+        found = self._db.iter()
+        found.seek(max(prefix, start))
+        while found.valid():
+            key = found.key()
             if not key.startswith(prefix):
                 return
             if key != META:
-                yield key, value
+                yield key, found.value()
+            found.next()
+        try:
+            found.status()  # an iterator that meets damage ends as if there were no more
+        except Exception as error:
+            raise self._damage(error) from error
 
     def write(self, changes: Iterable[Change], position: int) -> None:
         """Apply changes in order and move to a position of the changelog, in one atomic write."""
@@ -93,7 +125,12 @@ class RocksStore:
                 put(key, value)
         mark = (position, time.time_ns() // 1_000_000)
         put(META, MARK.pack(*mark))
-        self._db.write(batch)
+        try:
+            self._db.write(batch)
+        except Exception as error:
+            if str(error).startswith("Corruption"):
+                raise self._damage(error) from error
+            raise StoreFailed(str(error)) from error
         self._mark = mark
 
     def position(self) -> int:
@@ -107,9 +144,9 @@ class RocksStore:
     def wipe(self) -> None:
         """Forget everything: the folder is removed and created anew."""
         self._db.close()
-        shutil.rmtree(self._path)
-        self._db = Rdict(str(self._path), self._options)
+        self._db = self._anew()
         self._mark = (0, 0)
+        self.damaged = False
 
     def close(self) -> None:
         """Close the files."""

@@ -90,6 +90,9 @@ class Runtime:
             await self._assign()
         except WorkerEnd as end:
             self.end(end)
+        except Exception as error:  # Faust would end without a word of why
+            log.exception("taking partitions")
+            self.end(WorkerEnd(RuntimeReason.BUG, type(error).__name__))
 
     async def _start(self) -> None:
         if not self._started:
@@ -99,19 +102,21 @@ class Runtime:
             self._watch = asyncio.create_task(self._watchdog(), name="watchdog")
 
     async def _assign(self) -> None:
+        last = ""
         for attempt in range(self.config.max_failures):
             try:
                 await self._start()
                 assignment = self.app.consumer.assignment()
                 await self.ownership.assign(TopicPartition(tp.topic, tp.partition) for tp in assignment)
             except (KafkaError, TimeoutError, OSError) as error:
-                log.warning("taking partitions failed: %s", type(error).__name__)
+                last = type(error).__name__
+                log.warning("taking partitions failed: %s", last)
                 await asyncio.sleep(0.2 * 2**attempt)
             else:
                 self._assigned = True
                 self._tune()
                 return
-        raise WorkerEnd(RuntimeReason.REPEATED_FAILURE, "taking partitions")
+        raise WorkerEnd(RuntimeReason.REPEATED_FAILURE, f"taking partitions, {last}")
 
     async def _check_topics(self) -> None:
         offsets = self.ownership.offsets

@@ -15,8 +15,19 @@ Change = tuple[bytes, bytes | None]
 """A key with its new value; None deletes the key."""
 
 
+class StoreDamaged(Exception):  # noqa: N818 - it names what happened
+    """What a store holds cannot be read. It says so itself from then on, and is to be wiped: the changelog rebuilds it."""
+
+
+class StoreFailed(OSError):  # noqa: N818 - as above
+    """A store cannot be opened or written, though it may be sound: no room, no right, no disk."""
+
+
 class Store(Protocol):
-    """What a processor reads, and the runtime writes after each commit."""
+    """What a processor reads, and the runtime writes after each commit. Reading may raise `StoreDamaged`, never leave anything out."""
+
+    damaged: bool
+    """Whether a read or a write has met damage since the store was opened or wiped."""
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a key, or None."""
@@ -58,6 +69,7 @@ class MemoryStore:
     """A store in memory, for tests, for replays in memory and for stages without a changelog."""
 
     def __init__(self) -> None:
+        self.damaged = False
         self._data: dict[bytes, bytes] = {}
         self._sorted: list[bytes] | None = []
         self._position = 0

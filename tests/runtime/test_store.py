@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streams.runtime.config import RuntimeConfig, StoreKind
 from streams.runtime.rocks import META, RocksStore, Stores
-from streams.runtime.store import MemoryStore, Store
+from streams.runtime.store import MemoryStore, Store, StoreDamaged
 
 Open = Callable[[], Store]
 
@@ -114,3 +114,30 @@ def test_two_processes_do_not_share_a_store(tmp_path: Path) -> None:
         stores(tmp_path).open("stage", 3)
     assert first.get(b"a") == b"1"
     first.close()
+
+
+def test_damage_is_met_by_whoever_reads_and_never_shortens_an_answer(tmp_path: Path) -> None:
+    """RocksDB ends an iteration at a damaged block as if there were no more: half of a journey would pass for the whole."""
+    written = [(b"f%05d" % n, bytes(200)) for n in range(5_000)]
+    store = stores(tmp_path).open("stage", 3)
+    assert isinstance(store, RocksStore)
+    store.write(written, 7)
+    store._db.flush()
+    store.close()
+    (file,) = tmp_path.rglob("*.sst")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0x55
+    file.write_bytes(content)
+    again = stores(tmp_path).open("stage", 3)
+    assert again.position() == 7 and not again.damaged
+    with pytest.raises(StoreDamaged):
+        list(again.items())
+    assert again.damaged
+    with pytest.raises(StoreDamaged):
+        again.get_many([key for key, _ in written])
+    with pytest.raises(StoreDamaged):
+        for key, _ in written:
+            again.get(key)
+    again.wipe()
+    assert not again.damaged and list(again.items()) == [] and again.position() == 0
+    again.close()
