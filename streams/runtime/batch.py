@@ -58,6 +58,10 @@ class Intake(Protocol):
         """So many records are on their way, and the log ends there. Called with no other fetch under way."""
         ...
 
+    def lost(self, tp: TopicPartition) -> None:
+        """The log does not hold the position at which the partition reads: records are gone that it had still to read."""
+        ...
+
     def position(self, tp: TopicPartition) -> int | None:
         """Offset at which reading begins; None for a partition that is not run here."""
         ...

@@ -121,6 +121,12 @@ class Ownership:
             worker.pending += count
             worker.highwater = max(highwater, worker.highwater)
 
+    def lost(self, tp: TopicPartition) -> None:
+        """The log does not hold the position: the rebuild that follows finds out why, and says so."""
+        worker = self.workers.get(tp)
+        if worker is not None:
+            worker.lost()
+
     def position(self, tp: TopicPartition) -> int | None:
         """Offset at which reading begins; None for a partition that is not run here."""
         worker = self.workers.get(tp)

@@ -214,6 +214,11 @@ class PartitionWorker:
         if not batch.records and not self._queue:
             self.on_progress()
 
+    def lost(self) -> None:
+        """What comes next in the log is not there."""
+        self._broken = True
+        self._wake.set()
+
     def establish(self, established: int) -> None:
         """Established time moved (ms)."""
         self._established = established

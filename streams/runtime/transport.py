@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from aiokafka import TopicPartition
+from aiokafka.consumer.fetcher import OffsetResetStrategy
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.consumer import Fetcher, ensure_TP
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
@@ -29,6 +31,8 @@ class Fetch(NamedTuple):
     records: Mapping[TP, list[Any]]
     seen: Mapping[TP, tuple[int, int]]
     """(position, high watermark) of each partition asked for, right after the records were taken."""
+    lost: frozenset[TP] = frozenset()
+    """Partitions whose log does not have the position any more, or never had it."""
 
 
 class ConsumerThread(AIOKafkaConsumerThread):
@@ -50,9 +54,20 @@ class ConsumerThread(AIOKafkaConsumerThread):
         timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
         max_records: int | None = None,
     ) -> Any:
-        records = await super()._fetch_records(consumer, active_partitions, timeout=timeout, max_records=max_records)
-        if intake_of(self.app) is None:
-            return records
+        intake = intake_of(self.app)
+        if intake is None:
+            return await super()._fetch_records(consumer, active_partitions, timeout=timeout, max_records=max_records)
+        if all(tp.topic in intake.topics for tp in consumer.assignment()):
+            # Else a position that is gone would be put to the beginning, and nobody would know what was left out.
+            consumer._fetcher._default_reset_strategy = OffsetResetStrategy.NONE
+        try:
+            records = await super()._fetch_records(
+                consumer, active_partitions, timeout=timeout, max_records=max_records
+            )
+        except OffsetOutOfRangeError as gone:
+            return Fetch({}, {}, frozenset(map(ensure_TP, gone.args[0])))
+        except NoOffsetForPartitionError:
+            return Fetch({}, {})  # asked for before the seek that goes before all reading
         seen: dict[TP, tuple[int, int]] = {}
         subscription = consumer._subscription.subscription
         if subscription is not None and subscription.assignment is not None:
@@ -168,6 +183,8 @@ class Consumer(FaustConsumer):
                 # What was read is dropped; Faust seeks at the end of the rebalance that has begun.
                 return
             batches = self._batches(intake, fetch)
+        for tp in fetch.lost:
+            intake.lost(_plain(tp))
         for batch in batches:
             if not await self._deliver(_message(batch, generation), generation):
                 return

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
 from tests.runtime.counting import ID, PROGRESS, STAMP, STATE, TICK
 
@@ -196,6 +196,15 @@ class Drive:
             return {tp.partition: end for tp, end in (await consumer.end_offsets(tps)).items()}
         finally:
             await consumer.stop()
+
+    async def delete(self, partition: int, before: int) -> None:
+        """Let the input of a partition begin there, as when its oldest segment is gone."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            await admin.delete_records({TopicPartition(self.input, partition): RecordsToDelete(before)})
+        finally:
+            await admin.close()
 
     async def fence(self, partition: int) -> None:
         """Take the transactional id of a partition, as a stranger."""

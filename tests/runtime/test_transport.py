@@ -138,6 +138,9 @@ class Taker:
     def fetched(self, tp: TopicPartition, count: int, highwater: int) -> None:
         self.on_the_way.append((tp, count, highwater))
 
+    def lost(self, tp: TopicPartition) -> None:
+        raise AssertionError("nothing is lost here")
+
     def position(self, tp: TopicPartition) -> int | None:
         return 7
 

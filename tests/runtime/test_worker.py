@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,33 @@ async def test_state_without_offset_is_refused(drive: NewDrive) -> None:
     await d.until(lambda: second.process.poll() is not None, "its end")
     assert second.process.returncode != 0
     assert "state-without-offset" in second.log.read_text()
+
+
+@pytest.mark.parametrize("how", ["stopped", "running"])
+async def test_input_that_is_gone_before_it_was_read_is_told(drive: NewDrive, how: str) -> None:
+    """A segment is deleted that the worker, stopped or just slow, had still to read: it goes on behind it, and says so."""
+    d = await drive(partitions=1)
+    await d.feed(200)
+    worker = d.start()
+    await d.settled(worker)
+    if how == "stopped":
+        assert worker.stop() == 0
+    else:
+        worker.process.send_signal(signal.SIGSTOP)
+    await d.feed(50)
+    await asyncio.sleep(1)  # a fetch that was under way has its answer
+    await d.feed(400)
+    end = (await d.ends(d.input))[0]
+    await d.delete(0, end - 100)
+    if how == "stopped":
+        worker = d.start()
+    else:
+        worker.process.send_signal(signal.SIGCONT)
+    await d.settled(worker)
+    assert f"input of {d.input}/0 was deleted before it was read" in worker.log.read_text()
+    found = await d.read()
+    assert sum(count for count, _ in found.states.values()) in (300, 350)  # what was on its way is there or not
+    assert worker.stop() == 0
 
 
 async def test_wall_time_moves_past_what_was_written(drive: NewDrive) -> None:
