@@ -1,11 +1,11 @@
-"""What every source must do, done by the SQL sources on real servers behind a plug that is pulled."""
+"""What every source and every sink must do, done by those of SQL on real servers behind a plug that is pulled."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,11 +13,16 @@ from sqlalchemy import make_url, text
 
 from connectors.sql.outbox import Outbox
 from connectors.sql.poll import Poll
+from connectors.sql.table import Table, ddl
 from tests.connectors.sql.base import Base
 from tests.support.connector_contract import SourceContract
 from tests.support.proxy import Plug
+from tests.support.sink_contract import SinkContract
 
 ZONE = "America/Cayenne"
+POSTGRESQL, MARIADB = "postgresql", "mariadb"
+LONG_POSTGRESQL, LONG_MARIADB = (pytest.param(kind, marks=pytest.mark.long) for kind in (POSTGRESQL, MARIADB))
+"""The short form has one server for each connector, the long form the other."""
 
 
 class SqlPlace:
@@ -112,24 +117,53 @@ events:
         self.insert(statement, [{"n": n, "payload": payload} for n, payload in rows])
 
 
-async def _plugged(place: SqlPlace) -> AsyncIterator[SqlPlace]:
+class TablePlace(SqlPlace):
+    keeps_states = True
+    receipts = False
+
+    def __init__(self, base: Base) -> None:
+        super().__init__(base)
+        with base.engine.connect() as connection:
+            statements = ddl(connection, "relais_inbox").rstrip(";").split(";\n")
+        base.run(*statements)
+
+    def sink(self) -> Table:
+        return self.base.hold(Table(Table.Config.model_validate(self.settings())))
+
+    async def received(self) -> Sequence[Mapping[str, Any]]:
+        rows = self.base.rows("SELECT item_id, content FROM relais_inbox ORDER BY position")
+        return [{"id": row.item_id, "state": json.loads(row.content).get("state")} for row in rows]
+
+
+P = TypeVar("P", bound=SqlPlace)
+
+
+async def _plugged(place: P) -> AsyncIterator[P]:
     await place.plug.put()
     yield place
     await place.base.close()
     await place.plug.pull()
 
 
-@pytest.mark.parametrize("base", ["postgresql", "mariadb"], indirect=True)
+@pytest.mark.parametrize("base", [MARIADB, LONG_POSTGRESQL], indirect=True)
 class TestPoll(SourceContract):
     @pytest.fixture
-    async def place(self, base: Base) -> AsyncIterator[SqlPlace]:
+    async def place(self, base: Base) -> AsyncIterator[PollPlace]:
         async for place in _plugged(PollPlace(base)):
             yield place
 
 
-@pytest.mark.parametrize("base", ["postgresql", "mariadb"], indirect=True)
+@pytest.mark.parametrize("base", [POSTGRESQL, LONG_MARIADB], indirect=True)
 class TestOutbox(SourceContract):
     @pytest.fixture
-    async def place(self, base: Base) -> AsyncIterator[SqlPlace]:
+    async def place(self, base: Base) -> AsyncIterator[OutboxPlace]:
         async for place in _plugged(OutboxPlace(base)):
+            yield place
+
+
+@pytest.mark.parametrize("base", [MARIADB, LONG_POSTGRESQL], indirect=True)
+class TestTable(SinkContract):
+    @pytest.fixture
+    async def place(self, base: Base) -> AsyncIterator[TablePlace]:
+        async for place in _plugged(TablePlace(base)):
             yield place

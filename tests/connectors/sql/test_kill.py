@@ -1,0 +1,109 @@
+"""`relais connector run` on a real server, killed (-9) in the middle: every row of a table and of an outbox once on the bus."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from deploy import topics
+from deploy.local_kafka import LocalKafka
+from deploy.settings import load
+from tests.connectors.kit.test_run import running, stated
+from tests.connectors.sql.base import Base
+
+MAPPING = """
+case: "'{prefix}-' & {number}"
+events:
+  - states: case.opened
+    on: "'2026-03-02'"
+    with: {{procedure: voirie.signalement}}
+"""
+FILE = """
+name: {name}
+connector: sql-{name}
+body: viriat
+system: {name}
+time_zone: Europe/Paris
+mapping: {name}.map.yaml
+every: 50ms
+config: {config}
+"""
+
+
+def lay(folder: Path, base: Base) -> Sequence[Path]:
+    """A connector that polls and one that empties an outbox, over the same database."""
+    base.run(
+        "CREATE TABLE requests (number INTEGER PRIMARY KEY, changed TIMESTAMP NULL)",
+        "CREATE TABLE outbox (id INTEGER PRIMARY KEY, aggregatetype VARCHAR(255), aggregateid VARCHAR(255), "
+        "type VARCHAR(255), payload TEXT)",
+    )
+    own = {
+        "poll": {
+            "table": "requests",
+            "key": ["number"],
+            "modified": "changed",
+            "time_zone": "Europe/Paris",
+            "page_rows": 40,
+        },
+        "outbox": {"batch_rows": 20},
+    }
+    for name, number in (("poll", "$string(number)"), ("outbox", "aggregateid")):
+        (folder / f"{name}.map.yaml").write_text(MAPPING.format(prefix=name.upper(), number=number))
+        (folder / f"{name}.yaml").write_text(FILE.format(name=name, config=json.dumps(base.settings | own[name])))
+    return folder / "poll.yaml", folder / "outbox.yaml"
+
+
+def fill(base: Base, numbers: range) -> None:
+    with base.engine.begin() as connection:
+        rows = [{"n": n, "at": f"2026-03-02 09:{n // 60 % 60:02}:{n % 60:02}"} for n in numbers]
+        connection.execute(text("INSERT INTO requests VALUES (:n, :at)"), rows)
+        connection.execute(
+            text("INSERT INTO outbox VALUES (:n, 'request', :n, 'opened', '{}')"), [{"n": n} for n in numbers]
+        )
+
+
+async def killed(kafka: LocalKafka, instance: str, folder: Path, base: Base, kills: int, count: int) -> None:
+    settings = load(
+        brokers=kafka.bootstrap, instance=instance, partitions=4, output_partitions=1, data_dir=folder / "data"
+    )
+    settings.ensure_reference_secret()
+    await topics.ensure_instance(settings, kafka.bootstrap)
+    files = lay(folder, base)
+    fill(base, range(count))
+    for turn in range(kills):
+        with running(kafka, instance, folder, files):
+            before, end = (await stated(kafka, instance)).total(), time.monotonic() + 60
+            while (now := (await stated(kafka, instance)).total()) == before and now < 2 * count:
+                assert time.monotonic() < end, (folder / "run.log").read_text()
+            await asyncio.sleep(0.02 * (turn % 5))
+    fill(base, range(count, count + 10))
+    with running(kafka, instance, folder, files) as process:
+        end = time.monotonic() + 100
+        while len(await stated(kafka, instance)) < 2 * (count + 10) or base.rows("SELECT id FROM outbox"):
+            assert time.monotonic() < end, (folder / "run.log").read_text()
+        process.terminate()
+        assert process.wait(20) == 0
+    expected = Counter(f"case:viriat/{name}-{n}" for n in range(count + 10) for name in ("POLL", "OUTBOX"))
+    assert await stated(kafka, instance) == expected
+
+
+@pytest.mark.parametrize("base", ["postgresql", "mariadb"], indirect=True)
+async def test_killed_in_the_middle_every_row_is_stated_once(
+    kafka: LocalKafka, instance: str, tmp_path: Path, base: Base
+) -> None:
+    await killed(kafka, instance, tmp_path, base, kills=1, count=300)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("base", ["postgresql", "mariadb"], indirect=True)
+async def test_killed_again_and_again_every_row_is_stated_once(
+    kafka: LocalKafka, instance: str, tmp_path: Path, base: Base
+) -> None:
+    await killed(kafka, instance, tmp_path, base, kills=12, count=4_000)
