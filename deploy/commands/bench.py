@@ -38,6 +38,24 @@ def pipeline(
     _tell(found, as_json)
 
 
+@group.command()
+def connector(
+    records: Annotated[int, typer.Option(min=1, help="Records of the year.")] = 100_000,
+    url: Annotated[
+        str | None, typer.Option(help="An empty database, in SQLAlchemy's form, without password; else SQLite.")
+    ] = None,
+    password_file: Annotated[Path | None, typer.Option(help="File that holds the password of that database.")] = None,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """A year of records of a database through a connector: read, mapped, checked, published with their state."""
+    from deploy.bench import connectors as measuring  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="relais-bench-") as made:
+        found = measuring.run(records, url, password_file, folder or Path(made), lambda t: typer.echo(t, err=True))
+    _tell(found, as_json)
+
+
 def _tell(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from connectors.publisher import AlreadySaidError, Event, Flushed, Publisher, PublisherError, handoff_reference
+from connectors.publisher import AlreadySaidError, Event, Flushed, Publisher, PublisherError, client, handoff_reference
 from connectors.publisher.client import BATCH
 from tests.support.gateway import World, open_gateway
 from tests.support.serving import serving
@@ -60,6 +61,17 @@ async def test_what_is_published_is_sent_once(world: World, publisher: Publisher
     assert await asyncio.to_thread(publisher.flush) == Flushed(2, 0, 0)
     assert world.facts() == before
     assert await asyncio.to_thread(publisher.flush) == Flushed(0, 0, 0)
+
+
+async def test_the_example_of_the_guide_runs(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guide = Path(client.__file__).with_name("README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    program = block.replace("https://relais.example", world.url).replace("grand-bourg", "gba")
+    await asyncio.to_thread(exec, program, {"token": world.town.tokens["viriat"]})
+    assert capsys.readouterr().out == "Flushed(sent=2, refused=0, waiting=0)\n"
 
 
 async def test_nothing_is_lost_while_the_gateway_is_down(world: World, spool: Path) -> None:
