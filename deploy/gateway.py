@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.alerts.alertmanager import AlertmanagerConfig, AlertSink
 from connectors.alerts.ledger import Ledger
+from connectors.documents.shelf import Shelf
+from connectors.documents.shelf import read as read_shelf
 from connectors.gateway.access import Access
 from connectors.gateway.app import Gateway
 from connectors.gateway.asking import Asking
@@ -19,6 +21,7 @@ from connectors.gateway.inbox import Inbox
 from connectors.gateway.pulse import Pulse
 from connectors.inbox.feed import FeedConfig
 from connectors.inbox.forwarder import Forwarder
+from connectors.kit.contract import ConfigError
 from connectors.pages.routes import routes
 from connectors.pages.site import Site
 from connectors.status.database import Database
@@ -57,6 +60,7 @@ def assemble(settings: Settings, book: Book, brokers: str, *, sink: bool = True)
         inbox=Inbox(model, keys, book),
         pulse=Pulse(model),
         sink=filling,
+        documents=shelf(settings),
         tasks=(
             *alert_tasks(settings, book, model, database, filling),
             *mail_tasks(settings, book, model, database, filling),
@@ -76,6 +80,16 @@ def assemble(settings: Settings, book: Book, brokers: str, *, sink: bool = True)
     )
     gateway.routes = routes(site)
     return gateway, database
+
+
+def shelf(settings: Settings) -> Shelf | None:
+    """The store of documents, if there is one."""
+    if settings.documents_file is None:
+        return None
+    try:
+        return read_shelf(settings.documents_file)
+    except ConfigError as error:
+        raise SettingsError(f"documents_file: {error}") from None
 
 
 def alert_tasks(

@@ -100,6 +100,8 @@ class Settings(BaseSettings):
     """File of bodies, their policies and hashed tokens, kept by `relais bodies`; else `bodies.json` in `data_dir`."""
     agents_file: Path | None = None
     """File of people's accounts with hashed passwords, kept by `relais agents`; else `agents.json` in `data_dir`."""
+    documents_file: Path | None = None
+    """File (YAML) of the store of documents that this gateway gives to their addressees; none: it keeps none."""
     worker_addresses: str = "http://127.0.0.1:8401"
     """Addresses of the workers' probes, `http://host:port` with commas between; the operations page asks them."""
     secure_cookies: bool = False

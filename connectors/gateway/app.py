@@ -18,10 +18,11 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from connectors.documents.shelf import Shelf
 from connectors.gateway import openapi, requests
 from connectors.gateway.access import Access
 from connectors.gateway.asking import Asking
@@ -31,6 +32,7 @@ from connectors.gateway.door import Accepted, Door
 from connectors.gateway.inbox import ACTIONS, Inbox, Page
 from connectors.gateway.problems import Flaw, ProblemError, Trouble, answer, response
 from connectors.gateway.pulse import Pulse
+from connectors.kit.contract import ConnectorError
 from connectors.status.model import Cursor, NotReadyError
 from connectors.status.sink import Sink
 from schemas.references import ReferenceFormatError
@@ -72,6 +74,8 @@ class Gateway:
     sink: Sink | None = None
     """The sink of the read model, if it runs in this process."""
     limits: Limits = field(default_factory=Limits)
+    documents: Shelf | None = None
+    """The documents that are kept here, if any are."""
     routes: tuple[BaseRoute, ...] = ()
     """Further routes: pages."""
     tasks: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
@@ -195,6 +199,25 @@ class Gateway:
         reached = partial(self.inbox.reached, handoff, ACTIONS[action])
         return await self._write(taken, requests.preferences(request), reached)
 
+    async def get_document(self, request: Request) -> Response:
+        """A document, for whoever shows the right to it that stands in its address; no token is asked."""
+        found = None
+        if self.documents is not None:
+            try:
+                found = await self.documents.give(request.path_params["document"], request.query_params)
+            except ConnectorError as error:
+                log.warning("the store of documents does not answer", error=error.code)
+                raise ProblemError(
+                    Trouble.UNAVAILABLE, "the store of documents does not answer", headers=_LATER
+                ) from None
+        if found is None:
+            detail = "there is no such document, or this right to it is over: ask the sender for another"
+            raise ProblemError(Trouble.NOT_FOUND, detail)
+        headers = _ATTACHED | {"Content-Length": str(found.size)}
+        if request.method == "HEAD":
+            return Response(headers=headers)
+        return StreamingResponse(_until_it_fails(found.parts), headers=headers)
+
     # -- for those who run it
     async def livez(self, _request: Request) -> Response:
         """Whether the process answers."""
@@ -228,6 +251,11 @@ class Gateway:
 
 
 _LATER = {"Retry-After": "2"}
+_ATTACHED = {
+    "Content-Type": "application/octet-stream",  # what a sender says of a type is not believed: nothing is ever shown here
+    "Content-Disposition": "attachment",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
 
 
 def application(gateway: Gateway) -> Starlette:
@@ -257,6 +285,7 @@ def application(gateway: Gateway) -> Starlette:
         operation("get-inbox", "/v1/inbox", gateway.get_inbox),
         operation("get-item", "/v1/inbox/{handoff}", gateway.get_item),
         operation("act", "/v1/inbox/{handoff}/{action}", gateway.post_action, "POST"),
+        operation("get-document", "/v1/documents/{document}", gateway.get_document),
         operation("openapi", "/openapi.json", gateway.openapi),
         operation("livez", "/livez", gateway.livez),
         operation("readyz", "/readyz", gateway.readyz),
@@ -280,6 +309,15 @@ def application(gateway: Gateway) -> Starlette:
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
     app.add_middleware(_Headers)
     return app
+
+
+async def _until_it_fails(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The parts; where they fail the answer is shorter than it said, by which the receiver knows."""
+    try:
+        async for part in parts:
+            yield part
+    except ConnectorError as error:
+        log.error("a document could not be given whole", error=error.code)
 
 
 async def _connect(bus: Bus) -> None:

@@ -283,6 +283,15 @@ def _paths(batch_events: int) -> Json:
                 content={"application/json": action}, optional=True,
             )
         },
+        "/v1/documents/{document}": {
+            "get": _open(
+                "getDocument", "A document of a handoff, by the address in its manifest: that address holds the right to it",
+                {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}, errors=("404", "503"),
+            ) | {"parameters": [
+                {"name": "document", "in": "path", "required": True, "schema": _STRING},
+                *({"name": name, "in": "query", "schema": _STRING} for name in ("to", "until", "right")),
+            ]}
+        },
         "/openapi.json": {"get": _open("document", "This document", {"application/json": {"schema": {"type": "object"}}})},
         "/livez": {"get": _open("livez", "Whether the process answers", _STATUS)},
         "/readyz": {"get": _open("readyz", "Whether it can work", _STATUS, errors=("503",))},
