@@ -1,4 +1,4 @@
-"""The living example: what four bodies of the example territory state, as CloudEvents.
+"""The living example: what the bodies of the example territory state, as CloudEvents.
 
 A first act lies in the past, so that there is something to see at once: a building permit handed over that goes on, one that
 nobody took over and that raises its alert, one that has reached the préfecture. Then requests come in one by one. Every event has
@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 from schemas.cloudevents import PREFIX
 
 TOWN, EPCI, DEPARTMENT, PREFECTURE = "viriat", "grand-bourg", "departement-ain", "prefecture-ain"
-BODIES = (TOWN, "peronnas", "bourg-en-bresse", EPCI, DEPARTMENT, PREFECTURE, "udap-01", "ccas-bourg-en-bresse")
-"""Bodies that get a token; the first four speak in the example."""
+NEIGHBOUR, ARCHITECT, WELFARE = "peronnas", "udap-01", "ccas-bourg-en-bresse"
+BODIES = (TOWN, EPCI, DEPARTMENT, PREFECTURE, NEIGHBOUR, ARCHITECT, WELFARE, "bourg-en-bresse")
+"""Bodies that get a token; all but the last speak in the example."""
 PERMIT = "urbanisme.pc-maison"
 
 ONGOING = "case:viriat/PC-001451-26-00014"
@@ -27,7 +28,7 @@ STALLED = "case:viriat/PC-001451-26-00009"
 GRANTED = "case:viriat/PC-001451-26-00002"
 """The permit that was granted and sent to the préfecture."""
 
-REPORT = "voirie.signalement"
+REPORT, WORKS, HELP = "voirie.signalement", "urbanisme.declaration-prealable", "social.apa-domicile"
 SLOT_S = 30
 """Seconds between two requests that come in."""
 LIFE = 6
@@ -105,10 +106,15 @@ def arrival(slot: int, since: int, until: int, today: date) -> list[Word]:
 def _request(slot: int, age: int, today: date) -> Iterable[Word]:
     """One request, so many slots after it came. Some are taken over, some wait, some are sent back."""
     r = random.Random(slot)  # noqa: S311 - an example, the same at every start
+    tell = r.choice((_report, _report, _works, _help))
+    return tell(slot, age, today, r)
+
+
+def _report(slot: int, age: int, today: date, r: random.Random) -> Iterable[Word]:
+    """A hole in the road: whose road is it?"""
     to = r.choice((DEPARTMENT, EPCI))
-    case, taken = f"case:{TOWN}/SIG-{slot}", f"case:{to}/V-{slot}"
-    link = handoff(TOWN, f"signalement {slot}")
     fate = r.choice(("done", "done", "waits", "refused"))
+    case, taken, link = f"case:{TOWN}/SIG-{slot}", f"case:{to}/V-{slot}", handoff(TOWN, f"signalement {slot}")
     if age == 0:
         yield _said(
             "case.opened", case, "signalement", today, procedure=REPORT, channel=r.choice(("phone", "electronic"))
@@ -123,3 +129,43 @@ def _request(slot: int, age: int, today: date) -> Iterable[Word]:
         yield _said("handoff.accepted", taken, "prise-en-charge", today, handoff=link)
     elif age == LIFE and fate == "done":
         yield _said("handoff.completed", taken, "fait", today, handoff=link, result="done")
+
+
+def _works(slot: int, age: int, today: date, r: random.Random) -> Iterable[Word]:
+    """Works near a monument: examined by the agglomeration, which asks the heritage architect."""
+    answered = r.choice((True, False))
+    case, taken, asked = f"case:{NEIGHBOUR}/DP-{slot}", f"case:{EPCI}/DP-{slot}", f"case:{ARCHITECT}/A-{slot}"
+    link, opinion = handoff(NEIGHBOUR, f"declaration {slot}"), handoff(EPCI, f"avis {slot}")
+    if age == 0:
+        yield _said("case.opened", case, "depot", today, procedure=WORKS, channel="counter")
+        yield _said("case.acknowledged", case, "recepisse", today, kind="receipt")
+    elif age == 1:
+        yield _said("handoff.sent", case, "transmission", today, handoff=link, to=EPCI, kind="transfer")
+    elif age == 2:
+        yield _said("handoff.accepted", taken, "prise-en-charge", today, handoff=link, procedure=WORKS)
+    elif age == 3:
+        yield _said(
+            "handoff.sent", taken, "avis", today, handoff=opinion, to=ARCHITECT, kind="consultation", step="abf"
+        )
+    elif age == LIFE and answered:
+        yield _said("handoff.received", asked, "reception", today, handoff=opinion, procedure=WORKS)
+        yield _said("handoff.completed", asked, "avis", today, handoff=opinion, result="favourable")
+
+
+def _help(slot: int, age: int, today: date, r: random.Random) -> Iterable[Word]:
+    """Help at home for somebody old: filed with the welfare office, decided by the département, which may lack a document."""
+    lacks = r.choice((True, False))
+    case, taken = f"case:{WELFARE}/APA-{slot}", f"case:{DEPARTMENT}/APA-{slot}"
+    link, piece = handoff(WELFARE, f"apa {slot}"), ["dernier avis d'imposition"]
+    if age == 0:
+        yield _said("case.opened", case, "depot", today, procedure=HELP, channel="counter")
+    elif age == 1:
+        yield _said("handoff.sent", case, "transmission", today, handoff=link, to=DEPARTMENT, kind="transfer")
+    elif age == 2:
+        yield _said("handoff.accepted", taken, "prise-en-charge", today, handoff=link, procedure=HELP)
+        yield _said("case.opened", taken, "ouverture", today, procedure=HELP)
+    elif age == 3 and lacks:
+        due = (today + timedelta(30)).isoformat()
+        yield _said("case.pieces-requested", taken, "pieces", today, pieces=piece, due_on=due)
+    elif age == 3:
+        yield _said("case.acknowledged", taken, "complet", today, kind="receipt", complete=True)
