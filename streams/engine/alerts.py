@@ -15,6 +15,7 @@ from streams.engine.book import Book
 from streams.engine.cases import Case
 from streams.engine.clocktypes import ClockRun
 from streams.engine.facts import Fact
+from streams.engine.handed import holder
 from streams.engine.handoffs import Handoff, laps
 from streams.engine.rules import ClockRule
 
@@ -135,16 +136,21 @@ class Alerts:
         }  # fmt: skip
 
 
-def of_case(alerts: Alerts, case: Case, runs: Iterable[tuple[ClockRule, ClockRun]], book: Book) -> None:
-    """The alerts of one case: its time limits, and what its sources stated twice."""
-    record = {"reason": Reason.BREACHED.value, "procedure": case.procedure or None, "body": case.body, "other": None,
+def of_case(
+    alerts: Alerts, case: Case, runs: Iterable[tuple[ClockRule, ClockRun]], handoffs: Iterable[Handoff], book: Book
+) -> None:
+    """The alerts of one case: its time limits, which concern the body that took the request on too, and what its sources stated twice."""
+    taker = holder(case.text, handoffs)
+    record = {"reason": Reason.BREACHED.value, "procedure": case.procedure or None, "body": case.body,
+              "other": None if taker == case.body else taker,
               "case": case.text, "handoff": None}  # fmt: skip
     if book.connected(case.body, case.procedure, case.started_on):
         for rule, run in runs:
             alerts.clock(rule, run, case.key, record)
     if case.conflicts:
         first = case.facts[0]
-        alerts.event(Reason.CONFLICT, case.key, case.key, first.date, None, {**record, "reason": Reason.CONFLICT.value})
+        stated = {**record, "reason": Reason.CONFLICT.value, "other": None}
+        alerts.event(Reason.CONFLICT, case.key, case.key, first.date, None, stated)
 
 
 def of_handoffs(alerts: Alerts, handoffs: list[Handoff]) -> None:

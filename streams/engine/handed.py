@@ -8,7 +8,10 @@ returned or taken back is no longer handed over.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streams.engine.handoffs import Handoff
 
 Datum = Mapping[str, Any]
 
@@ -37,6 +40,21 @@ def _files(cases: Iterable[Datum], sender: str, body: str) -> set[str]:
         own = {c["procedure"] for c in cases if c["body"] == body}
         files = [c for c in files if c["procedure"] in own]
     return {c["case"] for c in files}
+
+
+def holder(case: str, handoffs: Iterable[Handoff]) -> str | None:
+    """The body that has a file's request now, if it was handed over: the last of the transfers that begin with the file."""
+    taken = [h for h in handoffs if h.kind == "transfer" and h.state in _HANDED]
+    found: str | None = None
+    seen: set[str] = set()
+    here: str | None = case
+    while here is not None and here not in seen:
+        seen.add(here)
+        last = max((h for h in taken if h.from_case == here), key=lambda h: (h.sent.date, h.key), default=None)
+        if last is None:
+            break
+        found, here = last.to, last.to_case
+    return found
 
 
 def first_due(status: Datum, case: Datum) -> int | None:

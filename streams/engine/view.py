@@ -82,7 +82,7 @@ def _alerts(journey: Journey, key: bytes, now: int, memo: Memo, outputs: dict[by
         return quiet
     raised = Alerts(now, (f for c in journey.cases for f in c.acknowledgements))
     for file in files:
-        alerting.of_case(raised, file.case, file.runs, memo.book)
+        alerting.of_case(raised, file.case, file.runs, passages.handoffs, memo.book)
     alerting.of_handoffs(raised, passages.handoffs)
     for alert, datum in raised.found.items():
         outputs[alert] = memo.alert(alert, datum)
