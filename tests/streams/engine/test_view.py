@@ -201,6 +201,21 @@ def test_a_time_limit_missed_then_met_leaves_its_episode() -> None:
     assert shown("alerts", [opened, say("case.decided", A, 9, 2)], 99) == []
 
 
+def test_an_alert_on_a_limit_tells_who_took_the_request_on() -> None:
+    opened, on = say("case.opened", A, 0, 9), handoff("bravo", 2)
+
+    def told(*values: bytes) -> list[tuple[str, str | None]]:
+        return [(a["body"], a["other"]) for a in shown("alerts", [opened, *values], 12) if a["reason"] == "breached"]
+
+    assert told() == [("alpha", None)]
+    assert told(SENT) == [("alpha", "bravo")]
+    assert told(SENT, took("refused", 1)) == [("alpha", None)]
+    passed = [SENT, took("accepted", 1), say("handoff.sent", B, 2, 2, handoff=on, to="charlie")]
+    assert told(*passed) == [("alpha", "charlie")]
+    back = say("handoff.sent", B, 3, 3, handoff=handoff("bravo", 3), to="alpha")
+    assert told(*passed[:2], back) == [("alpha", None)]
+
+
 def test_work_that_goes_in_circles_is_told_once() -> None:
     values, at = [], [A, B]
     for n in range(1, 6):
