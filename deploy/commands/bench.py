@@ -39,7 +39,7 @@ def pipeline(
 
 
 @group.command()
-def connector(
+def database(
     records: Annotated[int, typer.Option(min=1, help="Records of the year.")] = 100_000,
     url: Annotated[
         str | None, typer.Option(help="An empty database, in SQLAlchemy's form, without password; else SQLite.")
@@ -49,7 +49,7 @@ def connector(
     as_json: AsJson = False,
 ) -> None:
     """A year of records of a database through a connector: read, mapped, checked, published with their state."""
-    from deploy.bench import connectors as measuring  # noqa: PLC0415
+    from deploy.bench import database as measuring  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="relais-bench-") as made:
         found = measuring.run(records, url, password_file, folder or Path(made), lambda t: typer.echo(t, err=True))

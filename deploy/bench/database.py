@@ -1,4 +1,4 @@
-"""`relais bench connector`: a year of records of a database through the whole runner, onto the bus."""
+"""`relais bench database`: a year of records of a database through the whole runner, onto the bus."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def _run(settings: Settings, brokers: str, spec: specs.Spec, records: int,
     begun = time.perf_counter()
     await _until_idle(again)
     return {
-        "bench": "connector", "source": spec.file.connector, "database": make_url(str(spec.config.url)).get_backend_name(),  # type: ignore[attr-defined]
+        "bench": "database", "source": spec.file.connector, "database": make_url(str(spec.config.url)).get_backend_name(),  # type: ignore[attr-defined]
         "records": records, "seconds": round(seconds, 2), "records_per_second": round(records / seconds),
         "cpu_us_per_record": round(worked / records * 1e6, 1),
         "read_alone_records_per_second": round(records / reading), "next_poll_seconds": round(time.perf_counter() - begun, 2),
