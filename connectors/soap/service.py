@@ -138,7 +138,8 @@ class Service:
         code = str(fault.code or "").rpartition(":")[2]
         if isinstance(fault.detail, bytes):  # so zeep gives what is no SOAP fault at all
             return Unavailable("the service answers an error that is no SOAP fault")
-        detail = next((child for child in fault.detail or () if isinstance(child.tag, str)), None)
+        children = () if fault.detail is None else fault.detail
+        detail = next((child for child in children if isinstance(child.tag, str)), None)
         named = detail.tag.rpartition("}")[2] if detail is not None else code
         faults, told = self._config.faults, f"the service answers with the fault {named}"
         for names, made in (

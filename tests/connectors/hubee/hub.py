@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from connectors.hubee.client import Hubee
-from connectors.hubee.config import Credentials, Role, SinkConfig, SourceConfig
+from connectors.hubee.config import Credentials, Recipient, Role, SinkConfig, SourceConfig
 from connectors.hubee.sink import HubeeSink
 from connectors.hubee.source import HubeeSource
 from connectors.kit.listening import Listener
@@ -116,16 +118,19 @@ events:
 
 
 class HubeePlace:
-    """HubEE as the contract of sources handles a system."""
+    """HubEE as the contracts of sources and sinks handle a system; to a body that works there a handoff comes once, as it was sent."""
 
     mapping = MAPPING
     zone = "America/Cayenne"
+    keeps_states = True
+    receipts = False
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.fake = hub_of_two()
         self._listener: Listener | None = None
         self._port = 0
-        self._sources: list[HubeeSource] = []
+        self._made: list[HubeeSource | HubeeSink] = []
+        self._folder = folder
 
     async def bring_back(self) -> None:
         self._listener = Listener(self.fake.app(), "127.0.0.1", self._port)
@@ -138,15 +143,15 @@ class HubeePlace:
         self._listener = None
 
     async def close(self) -> None:
-        for source in self._sources:
-            await source.close()
+        for one in self._made:
+            await one.close()
         if self._listener is not None:
             await self.take_down()
 
     def source(self) -> HubeeSource:
         made = Hub(self.fake, f"http://127.0.0.1:{self._port}").source(page=10)
         made.patience_s = 0.2
-        self._sources.append(made)
+        self._made.append(made)
         return made
 
     async def write(self, numbers: Iterable[int], at: datetime) -> None:
@@ -159,3 +164,17 @@ class HubeePlace:
         async with hub_at(f"http://127.0.0.1:{self._port}", self.fake) as hub:
             await hub.send(f"bad-{uuid4().hex[:8]}")
         del self.fake.cases[list(self.fake.cases)[-1]]
+
+    def sink(self) -> HubeeSink:
+        to = Recipient(siret=MAIRIE["siret"], counter=MAIRIE["counter"])
+        hub = Hub(self.fake, f"http://127.0.0.1:{self._port}")
+        made = hub.sink(recipient=to, process="EtatCivil", ledger=self._folder / "ledger.db", await_receipt=False)
+        self._made.append(made)
+        return made
+
+    async def received(self) -> list[dict[str, str]]:
+        found = []
+        for case in self.fake.cases.values():
+            [told] = [a["id"] for a in case["attachments"] if a["type"] == "relais"]
+            found.append({"id": case["externalId"], "state": json.loads(self.fake.binaries[told])["state"]})
+        return found

@@ -23,6 +23,7 @@ from connectors.hubee.sink import HubeeSink
 from connectors.hubee.source import HubeeSource
 from connectors.hubee.words import attributes, status
 from connectors.kit.contract import Batch, ConfigError, Item, Record, Refused, Reject, Retry, Sent, Unavailable
+from connectors.kit.intake import Outcome
 from connectors.kit.mapper import Mapper
 from connectors.kit.secret import Secret
 from connectors.kit.stating import Stating
@@ -33,6 +34,7 @@ from tests.connectors.hubee.hub import MAIRIE, PDF, Hub, HubeePlace, hub_at, hub
 from tests.support.connector_contract import SourceContract
 from tests.support.hubee import FakeHubee
 from tests.support.serving import serving
+from tests.support.sink_contract import SinkBed, SinkContract
 
 MAPS = Path(hubee.__file__).parent / "maps"
 HANDOFF = f"handoff:gba:{'7' * 32}"
@@ -342,13 +344,27 @@ async def test_statuses_of_cases_that_came_by_hubee_are_told_once(hub: Hub) -> N
         assert records(await read(source))[-1].content["event"]["label"] == "REFUSED: inadmissible"
 
 
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[HubeePlace]:
+    place = HubeePlace(tmp_path)
+    await place.bring_back()
+    yield place
+    await place.close()
+
+
 class TestHubee(SourceContract):
-    @pytest.fixture
-    async def place(self) -> AsyncIterator[HubeePlace]:
-        place = HubeePlace()
-        await place.bring_back()
-        yield place
-        await place.close()
+    """The contract of sources."""
+
+
+class TestHubeeSink(SinkContract):
+    """The contract of sinks, but that a body is not told what it said itself."""
+
+    async def test_states_of_a_handoff_come_in_order(self, bed: SinkBed) -> None:
+        async with bed.running() as outlet:
+            for number, state in ((1, "sent"), (1, "received"), (1, "accepted"), (2, "sent")):
+                await bed.say(number, state)
+            await bed.until(["sent", "sent"])
+            assert outlet.counts[Outcome.REFUSED] == 0
 
 
 @pytest.mark.parametrize("name", ["si", "osl"])

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from connectors.kit.listening import Listener
 from connectors.soap.service import Faults
+from connectors.soap.sink import SoapSink, SoapSinkConfig
 from connectors.soap.source import SoapSource, SoapSourceConfig
 from tests.support.serving import LOOPBACK
 
@@ -105,7 +106,7 @@ class SoapPlace:
         self.application = Application()
         self._listener: Listener | None = None
         self._port = 0
-        self._sources: list[SoapSource] = []
+        self._sources: list[SoapSource | SoapSink] = []
 
     async def bring_back(self) -> None:
         self._listener = Listener(self.application.app, "127.0.0.1", self._port)
@@ -147,3 +148,20 @@ def source_config(address: str, **more: object) -> SoapSourceConfig:
         "faults": Faults(unavailable=("Maintenance",), configuration=("ServiceFerme",)),
     }  # fmt: skip
     return SoapSourceConfig.model_validate(known | more)
+
+
+class SoapSinkPlace(SoapPlace):
+    """The application as the contract of sinks handles a receiver."""
+
+    keeps_states = True
+    receipts = True
+
+    def sink(self) -> SoapSink:
+        arguments = {"cle": "id", "numero": "content.state", "objet": "content.from_case"}
+        config = {"wsdl": WSDL, "address": self.address, "operation": "DeposerTransmission", "arguments": arguments}
+        made = SoapSink(SoapSinkConfig.model_validate({**config, "states": (), "out": LOOPBACK}))
+        self._sources.append(made)
+        return made
+
+    async def received(self) -> list[dict[str, str]]:
+        return [{"id": id_, "state": state} for id_, (state, _) in self.application.told.items()]

@@ -14,9 +14,10 @@ from starlette.responses import Response
 from connectors.kit.contract import Batch, ConfigError, Item, Record, Reject, Sent, Unavailable
 from connectors.soap.sink import SoapSink, SoapSinkConfig
 from connectors.soap.source import SoapSource
-from tests.connectors.soap.application import FOLDER, WSDL, SoapPlace, fault, source_config
+from tests.connectors.soap.application import FOLDER, WSDL, SoapPlace, SoapSinkPlace, fault, source_config
 from tests.support.connector_contract import SourceContract
 from tests.support.serving import LOOPBACK
+from tests.support.sink_contract import SinkContract
 
 
 @pytest.fixture
@@ -41,6 +42,15 @@ async def read(source: SoapSource, since: Any = None) -> list[Batch]:
 
 class TestSoap(SourceContract):
     """The contract of sources; the fixture `place` is above."""
+
+
+class TestSoapSink(SinkContract):
+    @pytest.fixture
+    async def place(self) -> AsyncIterator[SoapSinkPlace]:
+        made = SoapSinkPlace()
+        await made.bring_back()
+        yield made
+        await made.close()
 
 
 async def test_changes_are_records_and_the_next_call_asks_from_there_less_an_overlap(place: SoapPlace) -> None:
