@@ -124,6 +124,14 @@ def test_an_unknown_fault_is_refused() -> None:
 
 @pytest.mark.long
 @pytest.mark.system
+def test_a_rolling_restart_loses_nothing(tmp_path: Path) -> None:
+    """Two workers are stopped as told and started again, in turn, while facts come in."""
+    found = running.play(Plan(seed=12, facts=1_000, faults=6, kinds=(Fault.LEAVE,), days=30), tmp_path, said)
+    assert not found["violated"] and found["by fault"] == {"leave": 6} and not found["ended by themselves"], found
+
+
+@pytest.mark.long
+@pytest.mark.system
 @pytest.mark.parametrize(("seed", "clock"), [(1, "led"), (2, "led"), (3, "wall")])
 def test_at_length(seed: int, clock: str, tmp_path: Path) -> None:
     """Every kind of fault several times; the command itself, as anybody runs it."""
