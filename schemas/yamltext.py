@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import yaml
 
 Path_ = tuple[str | int, ...]
+DEEPEST, MOST = 50, 200_000
+"""Levels and values of one file: what refers to itself, or unfolds without end, is refused."""
 
 
 class Problem(NamedTuple):
@@ -64,6 +66,8 @@ class Document(NamedTuple):
 
 def _walk(node: yaml.Node, path: Path_, lines: dict[Path_, int], problems: list[tuple[int, str]]) -> None:
     lines.setdefault(path, node.start_mark.line + 1)
+    if len(path) > DEEPEST or len(lines) > MOST:
+        raise RecursionError
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
@@ -82,14 +86,17 @@ def parse(text: str, file: str) -> tuple[Document | None, list[Problem]]:
     try:
         node = yaml.compose(text, Loader=_Loader)  # a SafeLoader
         value = yaml.load(text, Loader=_Loader)  # noqa: S506
+        lines: dict[Path_, int] = {}
+        twice: list[tuple[int, str]] = []
+        if node is not None:
+            _walk(node, (), lines, twice)
+    except RecursionError:
+        return None, [Problem(file, 1, "", "nested too deeply, too large, or referring to itself")]
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         return None, [Problem(file, mark.line + 1 if mark else 0, "", str(getattr(error, "problem", None) or error))]
     if node is None:
         return None, [Problem(file, 1, "", "the file is empty")]
-    lines: dict[Path_, int] = {}
-    twice: list[tuple[int, str]] = []
-    _walk(node, (), lines, twice)
     return Document(file, value, lines), [Problem(file, line, "", message) for line, message in twice]
 
 

@@ -122,6 +122,13 @@ def _line(answer: dict[str, Any]) -> str:
     ).decode()  # half of a pair of surrogates goes out as it came: \\ud800
 
 
+def _marked(article: dict[str, str | None], language: Literal["fr", "en"]) -> str:
+    """How surely an article was read, in words."""
+    from streams.engine.words import mark_in_words  # noqa: PLC0415
+
+    return mark_in_words(str(article["mark"]), article["version"], language)
+
+
 def _told(answer: dict[str, Any], language: Literal["fr", "en"]) -> list[str]:
     lines = [answer["summary"][language], ""]
     for line in answer["derivation"]:
@@ -129,9 +136,9 @@ def _told(answer: dict[str, Any], language: Literal["fr", "en"]) -> list[str]:
         basis = f"  [{', '.join(line['articles'])}]" if line["articles"] else ""
         lines.append(f"{date}{line['words'][language]}{basis}")
     if "started_by" in answer:
-        label = "Ce délai part de" if language == "fr" else "This time is started by"
-        lines += [f"{label} : {', '.join(answer['started_by'])}"]
+        label = "Ce délai part de :" if language == "fr" else "This time is started by:"
+        lines += [f"{label} {', '.join(answer['started_by'])}"]
     if answer["unverified"]:
-        label = "À vérifier à la source" if language == "fr" else "To be checked at the source"
-        lines += ["", f"{label} : {', '.join(answer['unverified'])}"]
+        label = "À vérifier à la source :" if language == "fr" else "To be checked at the source:"
+        lines += ["", label, *(f"  {one['article']} ({_marked(one, language)})" for one in answer["unverified"])]
     return lines

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from schemas.rules import Effect
 from streams.engine.clocktypes import ClockContext, ClockFact, ClockRun, Line, Op, State
 from streams.engine.counting import FIRST_DAY, LAST_DAY, FirstDay, Roll, midnight, to_date
 from streams.engine.lengths import end_of
@@ -28,6 +29,10 @@ __all__ = [
     "compile_journey",
     "run",
 ]
+
+
+UNDATED = frozenset({Effect.BARRED, Effect.LAPSED, Effect.DEEMED_COMPLETE, Effect.TAKEN_OVER})
+"""Effects that only begin when the time is over: no decision is born, so the law names no day for one."""
 
 
 def run(rule: ClockRule, facts: Sequence[ClockFact], context: ClockContext, explain: bool = False) -> ClockRun | None:
@@ -117,7 +122,9 @@ def _explain_end(state: Running) -> None:
     _explain_count(state)
     if state.ends_with_effect():
         articles = state.turned[2] if state.turned is not None and state.waiting_since is None else ()
-        state.note(Op.BIRTH, None, articles, due=state.due, born=state.born_on(), effect=state.effect().value)
+        effect = state.effect()
+        born = None if effect in UNDATED else state.born_on()
+        state.note(Op.BIRTH, None, articles, due=state.due, born=born, effect=effect.value)
 
 
 def _explain_count(state: Running) -> None:

@@ -95,7 +95,7 @@ def stop(run: Running, fact: ClockFact, day: int, _: None) -> bool:
     late = run.due is not None and day > run.due
     if late and run.ends_with_effect():
         run.lapse()
-        run.note(Op.STOPPED_LATE, fact, (), day=day, due=run.due, effect=run.took and run.took.value)
+        run.note(Op.STOPPED_LATE, fact, (), day=day, due=run.due, born=run.took_on, effect=run.took and run.took.value)
     else:
         run.note(Op.STOPPED, fact, (), day=day)
     run.halt(fact, day)
@@ -170,7 +170,7 @@ def ask_bounded(run: Running, fact: ClockFact, day: int, operator: Operator) -> 
     if since >= limit:
         run.note(Op.SUSPENDED_AGAIN, fact, operator.articles, limit=limit)
         return True
-    run.pauses.append(Pause(since, limit, bounded=True))
+    run.pauses.append(Pause(since, limit, bounded=True, articles=operator.articles))
     run.note(Op.ASKED, fact, operator.articles, limit=limit, effect=None)
     return True
 

@@ -250,11 +250,12 @@ def as_data(run: ClockRun, asked: Asked, *, explain: bool) -> dict[str, Any]:
     return found
 
 
-def _unverified(run: ClockRun, clock: Clock) -> list[str]:
+def _unverified(run: ClockRun, clock: Clock) -> list[dict[str, str | None]]:
     """Articles that this answer rests on and that were not read in a version in force."""
     used = {article for line in run.derivation for article in line.articles}
     changes = [article for modifier in clock.modifiers for article in modifier.articles if article.ref in used]
-    return list(dict.fromkeys(f"{a.ref} ({a.mark.value})" for a in (*clock.articles, *changes) if not a.verified))
+    found = dict.fromkeys(article for article in (*clock.articles, *changes) if not article.verified)
+    return [{"article": a.ref, "mark": a.mark.value, "version": a.on.isoformat() if a.on else None} for a in found]
 
 
 def _trigger(trigger: Trigger) -> str:

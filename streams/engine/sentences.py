@@ -23,8 +23,8 @@ SENTENCES: dict[Op, tuple[str, str]] = {
         "Neither the first nor the last day counts, so {end}.",
     ),
     Op.ROLLED: (
-        "Le {end} n'est pas un jour ouvrable{holiday} : le délai est prolongé au {due}.",
-        "{end} is not a working day{holiday}: the limit moves to {due}.",
+        "Le délai ne finit pas un jour non travaillé : du {end}{holiday}, il est prolongé au {due}.",
+        "A limit does not end on a day off: from {end}{holiday} it moves to {due}.",
     ),
     Op.CAPPED: ("Au plus tard le {due}, quoi qu'il arrive.", "On {due} at the latest, whatever happens."),
     Op.MIN_REMAINING: (
@@ -37,8 +37,8 @@ SENTENCES: dict[Op, tuple[str, str]] = {
     ),
     Op.DUE: ("Dernier jour à ce stade : {due}.", "The last day at this point: {due}."),
     Op.BIRTH: (
-        "Sans autre événement avant la fin du {due}, {effect} ; la loi date cet effet du {born}.",
-        "If nothing else happens before the end of {due}, {effect}; the law dates this {born}.",
+        "Sans autre événement avant la fin du {due}, {effect}{dated}.",
+        "If nothing else happens before the end of {due}, {effect}{dated}.",
     ),
     Op.ASKED: ("Des pièces sont demandées{limit}.", "Documents are asked for{limit}."),
     Op.ASKED_LATE: (
@@ -114,8 +114,8 @@ SENTENCES: dict[Op, tuple[str, str]] = {
     Op.RESTARTED: ("Un nouveau délai entier part le {day}.", "The whole time starts again on {day}."),
     Op.STOPPED: ("Le délai s'arrête le {day}.", "The time stops on {day}."),
     Op.STOPPED_LATE: (
-        "Réponse du {day}, après la fin du délai ({due}) : le silence avait déjà produit son effet ({effect}).",
-        "Answer of {day}, after the end of the time ({due}): silence had already had its effect ({effect}).",
+        "Réponse du {day}, après la fin du délai ({due}) : le silence avait déjà produit son effet le {born} : {effect}.",
+        "Answer of {day}, after the end of the time ({due}): silence had already had its effect on {born}: {effect}.",
     ),
     Op.STOPPED_BEFORE_START: (
         "L'événement qui arrête le délai ({day}) précède son départ ({start}) : il n'a jamais couru.",
@@ -166,6 +166,12 @@ EFFECTS: dict[str, tuple[str, str]] = {
     "deemed-notified": ("la décision est réputée notifiée", "the decision is deemed notified"),
     "service-target": ("l'objectif de service est manqué", "the service target is missed"),
     "none": ("l'échéance est passée, sans effet de droit", "the limit has passed, without legal effect"),
+}
+
+MARKS: dict[str, tuple[str, str]] = {
+    "old": ("lu dans une version ancienne", "read in an older version"),
+    "secondary": ("lu dans une source secondaire", "read in a secondary source"),
+    "unverified": ("non lu", "not read"),
 }
 
 TO_DO: dict[str, tuple[str, str]] = {

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Literal
 
 from streams.engine.clocktypes import ClockRun, Line, Op, State
-from streams.engine.counting import to_date
+from streams.engine.counting import to_date, to_day
 from streams.engine.sentences import (
     EFFECTS,
     LEARNT_LATE,
+    MARKS,
     NOT_OPPOSABLE,
     NOT_RUNNING,
     OPPOSABLE,
@@ -92,6 +94,12 @@ def to_do_in_words(effect: str, language: Language) -> str | None:
     return _pick(TO_DO[effect], language) if effect in TO_DO else None
 
 
+def mark_in_words(mark: str, version: str | None, language: Language) -> str:
+    """How surely an article was read that was not read in force; `version`: ISO date of the version read."""
+    told = _pick(MARKS[mark], language)
+    return told if version is None else f"{told}, {day_in_words(to_day(date.fromisoformat(version)), language)}"
+
+
 def silence_in_words(effect: str, on: int, late: bool, language: Language) -> str:
     """That silence had an effect, on the day that the law names; `late`: it was learnt afterwards."""
     told = _pick(TOOK_EFFECT, language).format(day=day_in_words(on, language), effect=effect_in_words(effect, language))
@@ -125,12 +133,20 @@ def _change(params: Mapping[str, Any], language: Language) -> str:
     return ""
 
 
+def _dated(params: Mapping[str, Any], language: Language) -> str:
+    born = params.get("born")
+    if not isinstance(born, int):
+        return ""
+    day = day_in_words(born, language)
+    return f" ; la loi date cet effet du {day}" if language == "fr" else f"; the law dates this {day}"
+
+
 def line_in_words(line: Line, language: Language) -> str:
     """One line of a derivation as a sentence."""
     params = dict(line.params)
     if line.op is Op.DUE and params.get("due") is None:
         return _pick(NOT_RUNNING, language)
-    words: dict[str, str] = {"change": _change(params, language), "holiday": ""}
+    words: dict[str, str] = {"change": _change(params, language), "holiday": "", "dated": _dated(params, language)}
     for name, value in params.items():
         if name in ("limit", "until") and line.op.value in ("asked", "suspended"):
             words[name] = _until(value, language)

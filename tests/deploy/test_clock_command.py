@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
@@ -89,3 +90,34 @@ def test_compute_survives_whatever_a_line_holds() -> None:
     assert [answer.get("due_on") for answer in answers] == ["2026-07-15", None, None, None, "2026-07-15", None]
     assert [answer.get("id") for answer in answers] == ["\ud800", None, None, None, 7, "bad"]
     assert answers[2]["error"] == ["the key 'rule' is there twice"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rule: &a [*a]",
+        "a: &a {b: *a}",
+        "[" * 1_500,
+        "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))]),
+    ],
+)
+def test_a_file_that_never_ends_is_refused(text: str) -> None:
+    done = RUN.invoke(app, ["clock", "explain", "-"], input=text)
+    assert "nested too deeply, too large, or referring to itself" in str(done.exception)
+
+
+def test_explain_says_how_surely_each_article_was_read() -> None:
+    question = "rule: apa.decision\nfacts: [{type: case.acknowledged, date: 2026-01-14, complete: true}]\n"
+    french, english = (
+        RUN.invoke(app, ["clock", "explain", "-", "--lang", lang], input=question).stdout for lang in ("fr", "en")
+    )
+    assert "CASF L232-14 (lu dans une version ancienne, dimanche 22 mars 2015)" in french
+    assert "CASF L232-14 (read in an older version, Sunday 22 March 2015)" in english
+
+
+def test_an_end_of_rights_is_not_dated_as_a_decision() -> None:
+    question = "rule: cja.appeal\nfacts: [{type: case.notified, date: 2026-10-31}]\n"
+    told = RUN.invoke(app, ["clock", "explain", "-"], input=question).stdout
+    assert "du vendredi 1er janvier 2027 (jour férié), il est prolongé au lundi 4 janvier 2027." in told
+    assert "avant la fin du lundi 4 janvier 2027, il n'est plus possible d'agir." in told
+    assert "la loi date" not in told

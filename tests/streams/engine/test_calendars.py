@@ -97,6 +97,14 @@ def test_good_friday_is_kept_by_commune() -> None:
     assert calendar_of(TABLE, "67001").is_holiday(date(2026, 12, 26))
 
 
+def test_saint_martin_keeps_what_bodies_keep_and_the_text_if_asked() -> None:
+    """C. trav. L3422-2 and décret 2012-553 say 27 May; the circulars since 2018, the list of the State and practice 28 May."""
+    plain, text = (calendar_of(TABLE, "97801", local=local) for local in ((), ["abolition-of-slavery-by-code"]))
+    assert [plain.is_holiday(date(2026, 5, d)) for d in (27, 28)] == [False, True]
+    assert [text.is_holiday(date(2026, 5, d)) for d in (27, 28)] == [True, True]
+    assert [plain.is_holiday(date(2017, 5, d)) for d in (27, 28)] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("commune", "territory", "zone"),
     [

@@ -1,10 +1,11 @@
 """The named clocks: each row of the reference table as data, with what silence means, when, and how surely it was read."""
 
+from datetime import date
 from typing import Any
 
 import pytest
 
-from schemas import library
+from schemas import definitions, library
 from schemas.rules import Effect, Mark
 from streams.engine.clocktypes import State
 from tests.support.clock_tools import asked, day, fact, follow, iso, notified, opened, rule, run, supplied
@@ -12,6 +13,7 @@ from tests.support.clock_tools import asked, day, fact, follow, iso, notified, o
 A, R, OLD, SECONDARY, READ = Effect.GRANTED, Effect.REFUSED, Mark.OLD, Mark.SECONDARY, Mark.READ
 FAVOURABLE, GIVEN = Effect.OPINION_FAVOURABLE, Effect.OPINION_GIVEN
 
+PACKAGED = definitions.load()
 SILENCE: list[tuple[str, Effect, str, Mark]] = [
     ("silence.municipal-room", R, "2 months", SECONDARY),
     ("silence.burial", R, "2 months", SECONDARY),
@@ -197,3 +199,33 @@ def test_words_for_the_person_follow_the_effect() -> None:
         if "effect" in entry and "use" in entry:
             base = library.expand(dict(entries[entry["use"]]), entries)[0]
             assert "citizen" not in base or "citizen" in entry, name
+
+
+@pytest.mark.parametrize("journey", list(PACKAGED), ids=lambda journey: journey.procedure)
+def test_every_step_of_every_journey_tells_the_person_something(journey: definitions.Journey) -> None:
+    told = [step.citizen for step in journey.steps]
+    assert all(words is not None and words.fr.endswith((".", "!", "?")) and words.en != words.fr for words in told)
+    roles = {role.id for role in journey.roles}
+    assert {step.role for step in journey.steps} <= roles | {"applicant"}
+    assert all(h.received or h.accepted or h.completed or h.clocks for h in journey.handoffs)
+
+
+def test_there_are_twelve_journeys_beside_the_generic_one() -> None:
+    assert len({journey.procedure for journey in PACKAGED} - {definitions.GENERIC}) == 12
+
+
+HIDDEN = [
+    ("famille.naissance", "child-health", {"birth-town", "home-town"}),
+    ("social.mdph", "assessment", {"door", "payer", "job-service"}),
+    ("enfance.rentree", "adapted-transport", {"school", "mairie"}),
+    ("usager.demenagement", "social-aid", {"tax", "new-town", "family-fund"}),
+    ("logement.social", "court", {"landlord", "mairie"}),
+]
+
+
+@pytest.mark.parametrize(("procedure", "step", "roles"), HIDDEN)
+def test_what_a_body_must_not_see_is_hidden_from_it(procedure: str, step: str, roles: set[str]) -> None:
+    """RGPD 5: health and social matters go to those who act on them alone."""
+    journey = PACKAGED.of(procedure, date(2026, 3, 2))
+    found = next(one for one in journey.steps if one.id == step)
+    assert roles <= set(found.hidden_from)
