@@ -20,7 +20,7 @@ from streams.engine.handoffs import stated
 from streams.engine.impact import Difference, Passing, Subject
 from streams.engine.questions import Desk, QuestionError, line_as_data
 from streams.engine.view import fold
-from streams.engine.words import effect_in_words, explained, summary
+from streams.engine.words import day_in_words, effect_in_words, explained, summary
 
 if TYPE_CHECKING:
     from streams.engine.book import Book
@@ -167,7 +167,8 @@ def told(found: Difference, language: Literal["fr", "en"]) -> list[str]:
         lines.append(f"  {label} : {summary(side.run, language)}")
         if side.silence is not None:
             words = effect_in_words(str(side.silence.data["effect"]), language)
-            lines.append(f"    {'silence le' if french else 'silence on'} {_iso(side.silence.date)} : {words}")
+            day = day_in_words(side.silence.date, language)
+            lines.append(f"    silence le {day} : {words}" if french else f"    silence on {day}: {words}")
         lines += [f"    {line}" for line in explained(side.run, language)]
     return lines
 

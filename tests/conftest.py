@@ -6,9 +6,14 @@ from typing import Protocol
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from hypothesis import settings
 
 from deploy.local_kafka import LocalKafka
 from tests.support.town import Town
+
+# How long one example takes tells of the machine, not of the code.
+settings.register_profile("any-machine", deadline=None)
+settings.load_profile("any-machine")
 
 
 class CreateTopic(Protocol):

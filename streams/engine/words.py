@@ -118,6 +118,21 @@ def _until(day: int | None, language: Language) -> str:
     return f", jusqu'au {day_in_words(day, language)}" if language == "fr" else f", until {day_in_words(day, language)}"
 
 
+def _supply(limit: int | None, effect: str | None, language: Language) -> str:
+    """By when to supply what is asked for, and what it means not to."""
+    if limit is None:
+        return ""
+    day = day_in_words(limit, language)
+    told = f", à fournir au plus tard le {day}" if language == "fr" else f", to be supplied by {day}"
+    if effect is None:
+        return told
+    return told + (
+        f" ; sinon, {effect_in_words(effect, 'fr')}"
+        if language == "fr"
+        else f"; otherwise {effect_in_words(effect, 'en')}"
+    )
+
+
 def _change(params: Mapping[str, Any], language: Language) -> str:
     if "length" in params:
         length = length_in_words(params["length"], language)
@@ -148,7 +163,9 @@ def line_in_words(line: Line, language: Language) -> str:
         return _pick(NOT_RUNNING, language)
     words: dict[str, str] = {"change": _change(params, language), "holiday": "", "dated": _dated(params, language)}
     for name, value in params.items():
-        if name in ("limit", "until") and line.op.value in ("asked", "suspended"):
+        if name == "limit" and line.op is Op.ASKED:
+            words[name] = _supply(value, params.get("effect"), language)
+        elif name == "until" and line.op is Op.SUSPENDED:
             words[name] = _until(value, language)
         elif name in _DATES or name == "limit":
             words[name] = day_in_words(value, language) if isinstance(value, int) else "—"

