@@ -148,26 +148,34 @@ class HubeePlace:
         if self._listener is not None:
             await self.take_down()
 
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def waiting(self, role: str) -> list[dict[str, Any]]:
+        """Notifications that one side has not acknowledged."""
+        return [n for n in self.fake.notifications.values() if n["recipient"]["type"] == role]
+
     def source(self) -> HubeeSource:
-        made = Hub(self.fake, f"http://127.0.0.1:{self._port}").source(page=10)
+        made = Hub(self.fake, self.address).source(page=10)
         made.patience_s = 0.2
         self._made.append(made)
         return made
 
     async def write(self, numbers: Iterable[int], at: datetime) -> None:
-        async with hub_at(f"http://127.0.0.1:{self._port}", self.fake) as hub:
+        async with hub_at(self.address, self.fake) as hub:
             for number in numbers:
                 await hub.send(f"TD-{number}", external=str(number))
                 list(self.fake.notifications.values())[-1]["dateTime"] = at.astimezone(UTC).isoformat()
 
     async def write_bad(self) -> None:
-        async with hub_at(f"http://127.0.0.1:{self._port}", self.fake) as hub:
+        async with hub_at(self.address, self.fake) as hub:
             await hub.send(f"bad-{uuid4().hex[:8]}")
         del self.fake.cases[list(self.fake.cases)[-1]]
 
     def sink(self) -> HubeeSink:
         to = Recipient(siret=MAIRIE["siret"], counter=MAIRIE["counter"])
-        hub = Hub(self.fake, f"http://127.0.0.1:{self._port}")
+        hub = Hub(self.fake, self.address)
         made = hub.sink(recipient=to, process="EtatCivil", ledger=self._folder / "ledger.db", await_receipt=False)
         self._made.append(made)
         return made

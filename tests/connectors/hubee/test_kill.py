@@ -1,0 +1,105 @@
+"""`relais connector run` with HubEE and a SOAP service, killed (-9) in the middle: every folder and every file once, the queue empty."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from connectors import hubee
+from deploy import topics
+from deploy.local_kafka import LocalKafka
+from deploy.settings import load
+from tests.connectors.hubee.hub import HubeePlace, hub_at
+from tests.connectors.kit.test_run import running, stated
+from tests.connectors.soap.application import MAPPING, WSDL, SoapPlace
+
+FILE = """
+name: {name}
+connector: {name}
+body: viriat
+system: {name}
+time_zone: Europe/Paris
+mapping: {name}.map.yaml
+every: 50ms
+config: {config}
+"""
+OUT = {"private": ["127.0.0.0/8"]}
+
+
+def lay(folder: Path, hub: str, soap: str) -> list[Path]:
+    """A connector to each; HubEE's with the mapping that comes with it, and the label of a process mapped later."""
+    credentials = {"EtatCivil": {"client_id": "SI-EtatCivil", "client_secret": "secret of EtatCivil"}}
+    config = {
+        "hubee": {
+            "api": hub, "token": f"{hub}/oauth2/token", "role": "SI", "processes": credentials, "page": 10, "out": OUT,
+        },
+        "soap": {
+            "wsdl": str(WSDL), "address": soap, "operation": "ListerModifies", "arguments": {"service": "ADS"}, "since": "depuis",
+            "begin": "2020-01-01T00:00:00", "records": "/dossier", "key": "/numero", "changed": "/modifie", "out": OUT,
+        },
+    }  # fmt: skip
+    shutil.copy(Path(hubee.__file__).parent / "maps" / "si.yaml", folder / "hubee.map.yaml")
+    (folder / "hubee.map.labels.yaml").write_text("procedure: {EtatCivil: etat-civil.acte}\n")
+    (folder / "soap.map.yaml").write_text(MAPPING)
+    for name, given in config.items():
+        (folder / f"{name}.yaml").write_text(FILE.format(name=name, config=json.dumps(given)))
+    return [folder / f"{name}.yaml" for name in config]
+
+
+async def _killed(kafka: LocalKafka, instance: str, folder: Path, kills: int, count: int) -> None:
+    settings = load(
+        brokers=kafka.bootstrap, instance=instance, partitions=4, output_partitions=1, data_dir=folder / "data"
+    )
+    settings.ensure_reference_secret()
+    await topics.ensure_instance(settings, kafka.bootstrap)
+    hub, soap = HubeePlace(folder), SoapPlace()
+    try:
+        await hub.bring_back()
+        await soap.bring_back()
+        files = lay(folder, hub.address, soap.address)
+        soap.application.rows = [
+            (str(n), "DEPOSE", f"2026-03-02T{n // 60 % 24:02}:{n % 60:02}:00", 1) for n in range(count)
+        ]
+        async with hub_at(hub.address, hub.fake) as other:
+            cases = [await other.send(f"TD-{n}") for n in range(count)]
+        for turn in range(kills):
+            with running(kafka, instance, folder, files):
+                before, end = (await stated(kafka, instance)).total(), time.monotonic() + 60
+                while (now := (await stated(kafka, instance)).total()) == before and now < 2 * count:
+                    assert time.monotonic() < end, (folder / "run.log").read_text()
+                await asyncio.sleep(0.02 * (turn % 5))
+        with running(kafka, instance, folder, files) as process:
+            end = time.monotonic() + 100
+            while len(await stated(kafka, instance)) < 2 * count or hub.waiting("SI"):
+                assert time.monotonic() < end, (folder / "run.log").read_text()
+            process.terminate()
+            assert process.wait(20) == 0
+    finally:
+        await soap.close()
+        await hub.close()
+    expected = {f"case:viriat/EtatCivil-{case}" for case in cases} | {f"case:viriat/R-{n}" for n in range(count)}
+    assert await stated(kafka, instance) == Counter(expected)
+    assert {case["status"] for case in hub.fake.cases.values()} == {"SI_RECEIVED"}
+    assert len(hub.waiting("OSL")) == count, "the sender is told once of each"
+    assert "secret of EtatCivil" not in (folder / "run.log").read_text()
+
+
+@pytest.mark.system
+async def test_killed_in_the_middle_every_record_is_stated_once(
+    kafka: LocalKafka, instance: str, tmp_path: Path
+) -> None:
+    await _killed(kafka, instance, tmp_path, kills=1, count=25)
+
+
+@pytest.mark.long
+@pytest.mark.system
+async def test_killed_again_and_again_every_record_is_stated_once(
+    kafka: LocalKafka, instance: str, tmp_path: Path
+) -> None:
+    await _killed(kafka, instance, tmp_path, kills=10, count=300)
