@@ -21,8 +21,8 @@ from connectors.sql import checks, reading
 from connectors.sql.server import Server, ServerConfig
 from connectors.sql.values import Moment, UnreadableError, before, key_of, moment_of, moment_text, no_later, to_json
 
-NO_DATE = "0000-00-00"
-"""What MariaDB keeps for a date that is none."""
+NO_DATES = ("0000-00-00", "infinity", "-infinity")
+"""What MariaDB keeps for a date that is none, and PostgreSQL for one without end; read as text."""
 
 
 class PollConfig(ServerConfig):
@@ -197,14 +197,15 @@ class Poll:
 
     def _furthest(self, reached: Moment | None, rows: Sequence[reading.Row], now: datetime) -> Moment | None:
         """The newest modification up to these rows; never in the future."""
-        newest = rows[-1][0]
-        if isinstance(newest, str) and newest.startswith(NO_DATE):
+        known = [row[0] for row in rows if isinstance(row[0], (int, date))]
+        if not known and all(str(row[0]).startswith(NO_DATES) for row in rows):
             return reached
-        if not isinstance(newest, (int, date)):
-            mend = (
-                f"its values are {type(newest).__name__}: give a query that casts it to a time, a day or a whole number"
+        if not known:
+            kind = type(rows[-1][0]).__name__
+            raise ConfigError(
+                f"its values are {kind}: give a query that casts it to a time, a day or a whole number", "modified"
             )
-            raise ConfigError(mend, "modified")
+        newest: Moment = known[-1]
         newest = no_later(newest, now, self._zone)
         try:
             return newest if reached is None else max(reached, newest)

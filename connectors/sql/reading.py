@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    bindparam,
     column,
     false,
     inspect,
@@ -70,11 +71,12 @@ def page(
 
 def beyond(order: Sequence[ColumnElement[Any]], values: Sequence[Any]) -> ColumnElement[bool]:
     """`(a, b) > (x, y)` in the words of every database; the first bound is the one that an index answers."""
+    bound = [bindparam(None, value, column.type) for column, value in zip(order, values, strict=True)]
     steps = [
-        and_(*(c == v for c, v in zip(order[:i], values[:i], strict=True)), order[i] > values[i])
+        and_(*(c == v for c, v in zip(order[:i], bound[:i], strict=True)), order[i] > bound[i])
         for i in range(len(order))
     ]
-    return and_(order[0] >= values[0], or_(*steps)) if len(order) > 1 else steps[0]
+    return and_(order[0] >= bound[0], or_(*steps)) if len(order) > 1 else steps[0]
 
 
 def indexed(connection: Connection, found: Table, names: Sequence[str]) -> bool:

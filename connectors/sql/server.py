@@ -117,6 +117,8 @@ class Server:
             extra = EXTRAS.get(kind)
             mend = f"install relais[{extra}]" if extra else f"{kind} is not a kind of database that can be read"
             raise ConfigError(mend, "url") from None
+        if kind == "postgresql":
+            event.listen(engine, "connect", _tolerate)
         statement = _READ_ONLY.get(kind) if self._read_only else None
         if statement is not None:
             event.listen(engine, "connect", lambda raw, _: _say(raw, statement))
@@ -134,6 +136,30 @@ def _say(raw: Any, statement: str) -> None:
     cursor = raw.cursor()
     cursor.execute(statement)
     cursor.close()
+
+
+def _tolerate(raw: Any, _: object) -> None:
+    """Let dates that Python cannot hold (`infinity`, before our era) come as text, instead of ending the whole page."""
+    from psycopg import DataError, pq  # noqa: PLC0415 - installed where it is used
+    from psycopg.adapt import Buffer, Loader  # noqa: PLC0415
+
+    def tolerant(strict: type[Any]) -> type[Loader]:
+        class Tolerant(Loader):
+            def __init__(self, oid: int, context: Any = None) -> None:
+                super().__init__(oid, context)
+                self._strict = strict(oid, context)
+
+            def load(self, data: Buffer) -> Any:
+                try:
+                    return self._strict.load(data)
+                except DataError:
+                    return bytes(data).decode()
+
+        return Tolerant
+
+    adapters = raw.adapters
+    for name in ("date", "timestamp", "timestamptz"):
+        adapters.register_loader(name, tolerant(adapters.get_loader(adapters.types[name].oid, pq.Format.TEXT)))
 
 
 def _options(kind: str, timeout_s: int) -> dict[str, Any]:

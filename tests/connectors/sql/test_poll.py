@@ -181,6 +181,27 @@ async def test_a_row_without_its_key_is_refused_and_the_next_is_read(base: Base)
     assert "nothing in the database keeps number unique" in told(await source.check())
 
 
+@pytest.mark.parametrize("base", ["postgresql"], indirect=True)
+async def test_dates_that_python_cannot_hold_come_as_text_and_hold_nothing_up(permits: Base) -> None:
+    permits.run("UPDATE permits SET filed = 'infinity' WHERE number = 'PC-0001'")
+    permits.run("UPDATE permits SET changed = 'infinity', filed = '0044-03-15 BC' WHERE number = 'PC-0002'")
+    source = poll(permits, page_rows=5)
+    batches = await drain(source.read(None))
+    found = {record.key: record.content for record in records(batches)}
+    assert len(found) == 25
+    assert [found[f"PC-000{n}"]["filed"] for n in (0, 1, 2)] == ["2026-03-01", "infinity", "0044-03-15 BC"]
+    assert batches[-1].cursor == {"modified": "2026-03-02T09:24:00"}
+    assert "PC-0002" in keys(await drain(source.read(batches[-1].cursor)))
+
+
+@pytest.mark.parametrize("base", ["mariadb"], indirect=True)
+async def test_dates_that_are_none_come_as_text(permits: Base) -> None:
+    permits.run("SET sql_mode = ''", "UPDATE permits SET filed = '0000-00-00', changed = 0 WHERE number = 'PC-0002'")
+    batches = await drain(poll(permits).read(None))
+    assert {record.key: record.content for record in records(batches)}["PC-0002"]["filed"] == "0000-00-00"
+    assert batches[-1].cursor == {"modified": "2026-03-02T09:24:00"}
+
+
 async def test_it_cannot_write(permits: Base) -> None:
     source = poll(permits)
     with pytest.raises(ConfigError):
