@@ -75,6 +75,15 @@ class Statement(Model):
         if unknown:
             own = sorted(set(MODELS[self.states].model_fields) - {"header", "type"})
             raise ValueError(f"{self.states} has no field {min(unknown)}: it has {', '.join(own) or 'none of its own'}")
+        needed = {n for n, f in MODELS[self.states].model_fields.items() if f.is_required()} - {"header"}
+        if missing := needed - {*self.constants, *self.expressions}:
+            raise ValueError(f"{self.states} needs {', '.join(sorted(missing))}: give it under with or from")
+        if (
+            self.on is None
+            and self.at is None
+            and not {"occurred_on", "occurred_at"} & {*self.constants, *self.expressions}
+        ):
+            raise ValueError("say when it happened: on (a date) or at (an instant)")
         return self
 
 

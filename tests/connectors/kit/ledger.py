@@ -29,6 +29,7 @@ events:
   - states: case.suspended
     when: kind = 'suspended'
     on: $date(at)
+    with: {cause: pieces}
   - states: case.resumed
     when: kind = 'resumed'
     on: $date(at)
