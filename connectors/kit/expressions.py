@@ -12,6 +12,8 @@ from jsonata import Jsonata
 from jsonata.jexception import JException
 from jsonata.utils import Utils
 
+from connectors.kit import fastroad
+
 Functions = Mapping[str, Callable[..., Any]]
 """Functions that expressions may call, `$name(…)`."""
 
@@ -45,12 +47,23 @@ class Expression:
             self._compiled = Jsonata(text)
         except JException as error:
             raise ExpressionError(str(error.error), int(error.location or 0)) from None
+        self._compiled.validate_input = False  # it looks for functions in a record, which JSON has none of
+        self._fast = fastroad.compiled(self._compiled.ast, functions)
         self._raised: Exception | None = None
         for name, function in functions.items():
             self._compiled.register_lambda(name, self._called(function))
 
     def __call__(self, record: Mapping[str, Any]) -> Any:
         """Its value for a record; None where it has none. Raises `ExpressionError`, and whatever the functions raise."""
+        if self._fast is not None:
+            try:
+                return self._fast(record)
+            except fastroad.NotFastError:
+                pass
+        return self.evaluate(record)
+
+    def evaluate(self, record: Mapping[str, Any]) -> Any:
+        """The same by the evaluator alone."""
         self._raised = None
         try:
             return self._compiled.evaluate(record)
@@ -58,6 +71,10 @@ class Expression:
             if self._raised is not None:  # the library puts an error of its own in its place, inside `and` and `or`
                 raise self._raised from None
             raise ExpressionError(str(error.error), int(error.location or 0)) from None
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            if error is self._raised:
+                raise
+            raise ExpressionError(type(error).__name__, 0) from None  # the library met what it did not expect
 
     def _called(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """A function as expressions call it: null is None, and what it raises is kept."""
