@@ -74,7 +74,7 @@ class Dispatch:
         self.lanes: dict[str, deque[Waiting]] = {}
         """What waits, by key, in order."""
         for key, value in store.items(QUEUED):
-            self._put(read_waiting(int.from_bytes(key[len(QUEUED) :], "big"), value))
+            self.put(read_waiting(int.from_bytes(key[len(QUEUED) :], "big"), value))
 
     def take(self, brought: Brought) -> bool:
         """An item from the bus; whether it is news to the receiver."""
@@ -83,7 +83,7 @@ class Dispatch:
         if last == brought.item.id.encode() or (brought.item.gone and (last is None or last.endswith(b"-gone"))):
             return False
         self._view.put(key, brought.item.id.encode())
-        self._put(Waiting(brought.item, brought.receipt))
+        self.put(Waiting(brought.item, brought.receipt))
         return True
 
     def due(self, now: float, most: int) -> list[Waiting]:
@@ -112,7 +112,7 @@ class Dispatch:
             if refusal is None and isinstance(outcome, Sent) and outcome.receipt and one.receipt is not None:
                 refusal = refusals[-1] = self._received(one.receipt, today)
             if refusal is not None:
-                self._letter(one.item, refusal)
+                self._letter(one, refusal)
             self._leave(one)
         return refusals
 
@@ -135,7 +135,8 @@ class Dispatch:
         """Items that wait to be sent again."""
         return sum(map(len, self.lanes.values()))
 
-    def _put(self, one: Waiting) -> None:
+    def put(self, one: Waiting) -> None:
+        """Let an item be sent after those of its key."""
         self.lanes.setdefault(one.item.key, deque()).append(one)
 
     def _leave(self, one: Waiting) -> None:
@@ -157,10 +158,12 @@ class Dispatch:
         self._sends.append(Send(self._prefix + fact.route.topic, fact.route.partition, fact.route.key, fact.value))
         return None
 
-    def _letter(self, item: Item, why: Refusal) -> None:
+    def _letter(self, one: Waiting, why: Refusal) -> None:
         self.checkpoint.letters += 1
-        value = json.dumps(asdict(item), ensure_ascii=False).encode()
-        record = processor.Record(self.checkpoint.letters, time.time_ns() // 1_000_000, item.key.encode(), value)
+        value = json.dumps(asdict(one.item), ensure_ascii=False).encode()
+        headers = [("receipt", json.dumps(one.receipt).encode())] if one.receipt is not None else []
+        now = time.time_ns() // 1_000_000
+        record = processor.Record(self.checkpoint.letters, now, one.item.key.encode(), value, headers)
         self._sends.append(
             dead_letter(self._letters_topic, self._state_topic, 0, record, why.reason, why.detail, why.field)
         )

@@ -93,9 +93,11 @@ class Intake:
         """Another mapping from now on."""
         self.mapper = mapper
 
-    def take(self, records: Sequence[Record | Refused], cursor: Cursor, *, move: bool = True) -> Step:
-        """Take records; `move`: the source is then read on from `cursor`."""
-        work = _Work(self, View(self._store))
+    def take(
+        self, records: Sequence[Record | Refused], cursor: Cursor, *, move: bool = True, again: bool = False
+    ) -> Step:
+        """Take records; `move`: the source is then read on from `cursor`; `again`: try those that were refused, too."""
+        work = _Work(self, View(self._store), again)
         keys = [state.entry_key(r.key, r.version) if isinstance(r, Record) else _refused_key(r) for r in records]
         known = work.view.prefetch(keys)
         for record, key in zip(records, keys, strict=True):
@@ -122,8 +124,9 @@ class Intake:
 class _Work:
     """One step of an intake."""
 
-    def __init__(self, intake: Intake, view: View) -> None:
+    def __init__(self, intake: Intake, view: View, again: bool = False) -> None:
         self._intake = intake
+        self._again = again
         self._mapper = intake.mapper
         self._stating = intake._stating
         self._checkpoint = intake.checkpoint
@@ -140,7 +143,8 @@ class _Work:
 
     def record(self, record: Record, key: bytes, entry: Entry) -> None:
         content = state.content_digest(record)
-        if entry.content == content and (entry.mapping == self._mapper.version or entry.fate == Outcome.HELD):
+        known = entry.mapping == self._mapper.version and not (self._again and entry.fate == Outcome.REFUSED)
+        if entry.content == content and (known or entry.fate == Outcome.HELD):
             self.told.append(Told(record, Outcome.DUPLICATE))
             return
         if entry.content != content:

@@ -21,6 +21,8 @@ RECORD = b"r"
 HELD = b"h"
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
+_sorted = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=str).encode
+
 
 class Published(NamedTuple):
     """A fact that was published from a record."""
@@ -104,8 +106,7 @@ def held_key(number: int) -> bytes:
 
 def content_digest(record: Record) -> str:
     """Digest of what a record says, in whatever order its fields come."""
-    text = json.dumps(record.content, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+    return blake2b(_sorted(record.content).encode(), digest_size=16).hexdigest()
 
 
 def read_entry(value: bytes | None) -> Entry:

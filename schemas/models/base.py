@@ -78,14 +78,14 @@ class Model(BaseModel):
 
 def plain(value: Any) -> Any:
     """The value as the codec writes it."""
+    if value is None or type(value) is str:  # most of them
+        return value
     if isinstance(value, Model):
-        return {name: plain(getattr(value, name)) for name in type(value).model_fields}
+        return {name: plain(item) for name, item in value.__dict__.items()}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple):
         return [plain(v) for v in value]
     if isinstance(value, datetime):
         return (value - _EPOCH_INSTANT) // timedelta(milliseconds=1)
-    if isinstance(value, date):
-        return value.toordinal() - _EPOCH
-    return value
+    return value.toordinal() - _EPOCH if isinstance(value, date) else value
