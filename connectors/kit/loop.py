@@ -69,6 +69,8 @@ class Loop(ABC):
         self._runtime = runtime
         self._config = config
         self._stop = asyncio.Event()
+        self.once = False
+        """Whether to end after all that there is now, or after the first failure."""
         self.state = State.STARTING
         self.told = ""
         """Why it does not work now, in words for a person."""
@@ -112,6 +114,8 @@ class Loop(ABC):
             except Exception as error:  # noqa: BLE001 - a bug of one connector must not end the others
                 self._show(State.FAILING, type(error).__name__, "bug")
                 log.error("a connector failed", connector=self.name, error=type(error).__name__, at=_place(error))
+            if self.once:
+                return
             failures = 1 if self.counts.total() > before else failures + 1
             await self._wait(wait if wait is not None else self._backoff(failures))
 

@@ -109,6 +109,8 @@ class Outlet(Loop):
         metrics.WAITING.labels(self.name).set(dispatch.waiting())
         metrics.LAST_SUCCESS.labels(self.name).set_to_current_time()
         self._show(State.IDLE)
+        if self.once and not lag:
+            self.stop()
 
     async def _send(self, dispatch: Dispatch, sink: Sink, due: list[Waiting]) -> None:
         begun = time.perf_counter()

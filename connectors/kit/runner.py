@@ -53,6 +53,8 @@ class Runner(Loop):
                 await self._round(session, intake, source)
                 metrics.LAST_SUCCESS.labels(self.name).set_to_current_time()
                 self._show(State.IDLE)
+                if self.once:
+                    return
                 await self._wait(self.spec.file.every)
         finally:
             await session.close()

@@ -173,6 +173,9 @@ def test(file: File, directory: DirectoryFile = None) -> None:
 def run(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Connectors to run in this process.")],
     directory: DirectoryFile = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Read to the end that there is now, and stop: for cron.")
+    ] = False,
     port: Annotated[int | None, typer.Option(help="Port of probes and metrics; else RELAIS_CONNECTOR_PORT.")] = None,
 ) -> None:
     """Run connectors until told to stop. One that fails does not disturb another.
@@ -195,7 +198,7 @@ def run(
         raise ConnectorFileError(f"two files have the name {twice[0]}: names tell connectors apart")
     if not specs:
         raise ConnectorFileError("none of the files can be used: see above")
-    if not running.run(settings, specs, directory) or wrong:
+    if not running.run(settings, specs, directory, once=once) or wrong:
         raise typer.Exit(Exit.FAILED)
 
 

@@ -53,8 +53,8 @@ def stating(settings: Settings, spec: Spec, bodies: Collection[str]) -> Stating:
     return Stating(spec.file.body, spec.file.system, worker.events_codec(settings), keys, settings.partitions, bodies)
 
 
-def run(settings: Settings, specs: Sequence[Spec], directory: Path | None) -> bool:
-    """Run until told to stop, or until every connector has stopped; whether all is well."""
+def run(settings: Settings, specs: Sequence[Spec], directory: Path | None, *, once: bool = False) -> bool:
+    """Run until told to stop, or until every connector has stopped; whether all is well. `once`: until all is read."""
     worker.logs(settings)
     brokers = worker.brokers(settings)
     bodies = rules.directory(directory)
@@ -62,7 +62,10 @@ def run(settings: Settings, specs: Sequence[Spec], directory: Path | None) -> bo
     settings.reference_secret()
 
     async def serve() -> bool:
-        return await _serve(settings, [make(settings, spec, runtime, bodies) for spec in specs])
+        loops = [make(settings, spec, runtime, bodies) for spec in specs]
+        for loop in loops:
+            loop.once = once
+        return await _serve(settings, loops)
 
     return asyncio.run(serve())
 
@@ -97,7 +100,8 @@ async def _serve(settings: Settings, loops: Sequence[Loop]) -> bool:
     await asyncio.gather(*rest, return_exceptions=True)
     for loop in loops:
         log.info("a connector ended", connector=loop.name, records=dict(loop.counts))
-    return not left and all(loop.state is not State.STOPPED for loop in loops)
+    ill = {State.STOPPED} | ({State.FAILING, State.UNAVAILABLE} if loops[0].once else set())
+    return not left and all(loop.state not in ill for loop in loops)
 
 
 async def _probes(settings: Settings, loops: Sequence[Loop]) -> None:
