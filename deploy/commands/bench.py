@@ -56,6 +56,20 @@ def database(
     _tell(found, as_json)
 
 
+@group.command()
+def connector(
+    records: Annotated[int, typer.Option(min=1, help="Records to bring onto the bus.")] = 100_000,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """From records in the same process to facts and checkpoint committed, each record one fact by a mapping of JSONata."""
+    from deploy.bench import connector as measuring  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="relais-bench-") as made:
+        found = measuring.run(records, folder or Path(made))
+    _tell(found, as_json)
+
+
 def _tell(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(found))
