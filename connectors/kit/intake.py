@@ -38,7 +38,7 @@ class Outcome(StrEnum):
     SILENT = "silent"
     """The mapping says that it states nothing."""
     DUPLICATE = "duplicate"
-    """It was read before."""
+    """It was read before, and says nothing else now."""
     CORRECTED = "corrected"
     """A changed mapping altered what it states."""
     HELD = "held"
@@ -251,6 +251,8 @@ class _Work:
         entry.facts = now
         entry.revision += changed
         outcome = Outcome.CORRECTED if changed else Outcome.PUBLISHED if now else Outcome.SILENT
+        if before and not changed:
+            outcome = Outcome.DUPLICATE
         return Told(record, outcome, facts)
 
     def _retracted(self, known: Published) -> Fact:

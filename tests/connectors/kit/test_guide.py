@@ -74,13 +74,10 @@ async def test_the_guide_works_as_it_is_written(run: Run, kafka: LocalKafka, ins
     assert steps == 11
     first, mapped, again = facts
     assert Counter(first) == Counter(["01 case.opened", "02 case.opened", "01 case.pieces-requested"])
-    assert mapped[len(first) :] == [] or Counter(mapped) - Counter(first) == Counter(
-        ["03 case.opened", "03 case.decided"]
-    )
     assert Counter(mapped) - Counter(first) == Counter(["03 case.opened", "03 case.decided"])
     assert [fact for fact in mapped if fact.startswith("03")] == ["03 case.opened", "03 case.decided"]
     assert Counter(again) == Counter(mapped)
-    assert f'"{Outcome.DUPLICATE.value}": 6' in said, said
+    assert f'"{Outcome.DUPLICATE.value}": 5' in said, said
 
 
 async def test_a_mended_mapping_lets_dead_letters_be_tried_again(

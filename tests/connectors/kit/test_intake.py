@@ -179,7 +179,7 @@ def test_a_mapping_that_goes_back_states_a_third_fact(place: Place) -> None:
 def test_a_mapping_that_says_the_same_in_other_words_changes_nothing(place: Place) -> None:
     place.take(row())
     place.remap(case="$string(no)")
-    assert place.take(row()) == [Outcome.PUBLISHED]
+    assert place.take(row()) == [Outcome.DUPLICATE]
     assert len(place.facts) == 1
 
 
