@@ -1,4 +1,4 @@
-"""The contract of sources, through the real runner on a real broker: a JSON API that is polled, and webhooks that come in."""
+"""The contracts of sources and sinks, through the real runners on a real broker: a JSON API, webhooks that come in and go out."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ from zoneinfo import ZoneInfo
 
 import httpx2
 import pytest
-from starlette.responses import Response
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from connectors.http.poll import HttpPoll, HttpPollConfig
-from connectors.http.signing import signed
+from connectors.http.signing import signed, verified
 from connectors.http.webhook_in import WebhookIn, WebhookInConfig
+from connectors.http.webhook_out import WebhookOut, WebhookOutConfig
 from tests.connectors.http.api import Api
 from tests.support.connector_contract import SourceContract
 from tests.support.serving import LOOPBACK, serving
+from tests.support.sink_contract import SinkContract
 
 ZONE = "America/Cayenne"
 KEY = bytes(range(32))
@@ -119,6 +124,44 @@ class WebhookPlace:
         (self._folder / "away").rename(self._folder / "q")
 
 
+class ReceiverPlace:
+    """A receiver that checks signatures, keeps each `webhook-id` once, and says that it has received."""
+
+    keeps_states = receipts = True
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self._stack = stack
+        self._kept: dict[str, dict[str, Any]] = {}
+        self._down = False
+        self.url = ""
+        self.app = Starlette(routes=[Route("/", self._take, methods=["HEAD", "POST"])])
+
+    async def _take(self, request: Request) -> Response:
+        if self._down:
+            return Response(status_code=503)
+        body = await request.body()
+        if request.method == "POST":
+            id_ = verified(request.headers, body, [KEY], time.time(), 300)
+            self._kept.setdefault(id_, {"id": id_, "state": json.loads(body)["data"].get("state")})
+        return JSONResponse({"received": True})
+
+    def sink(self) -> WebhookOut:
+        keys = ["whsec_" + base64.b64encode(KEY).decode()]
+        fields = {"url": self.url, "keys": keys, "tries": 1, "outgoing": LOOPBACK}
+        made = WebhookOut(WebhookOutConfig.model_validate(fields))
+        self._stack.push_async_callback(made.close)
+        return made
+
+    async def received(self) -> list[dict[str, Any]]:
+        return list(self._kept.values())
+
+    async def take_down(self) -> None:
+        self._down = True
+
+    async def bring_back(self) -> None:
+        self._down = False
+
+
 @pytest.fixture
 async def stack() -> AsyncIterator[AsyncExitStack]:
     """Return what is closed after the test."""
@@ -138,3 +181,11 @@ class TestWebhookIn(SourceContract):
     @pytest.fixture
     async def place(self, tmp_path: Path, stack: AsyncExitStack) -> WebhookPlace:
         return WebhookPlace(tmp_path, stack)
+
+
+class TestWebhookOut(SinkContract):
+    @pytest.fixture
+    async def place(self, stack: AsyncExitStack) -> ReceiverPlace:
+        made = ReceiverPlace(stack)
+        made.url = await stack.enter_async_context(serving(made.app))
+        return made

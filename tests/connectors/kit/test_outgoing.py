@@ -76,7 +76,7 @@ def test_only_public_addresses_and_those_on_the_list(address: str, allowed: bool
 
 async def test_a_private_address_is_refused_until_it_is_listed() -> None:
     async with serving(APP) as url, Client(Outgoing()) as closed, Client(Outgoing(private=("127.0.0.1",))) as opened:
-        for host in ("127.0.0.1", "localhost", "[::ffff:127.0.0.1]"):
+        for host in ("127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "127.1", "0x7f000001", "2130706433", "0"):
             with pytest.raises(ConfigError, match="https is needed"):
                 await closed.request("GET", url.replace("127.0.0.1", host))
         with pytest.raises(ConfigError, match="private"):
