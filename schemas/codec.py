@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 from fastavro import schemaless_reader, schemaless_writer
 
-from schemas import catalog
+from schemas import binary, catalog
+from schemas.binary import NotPlainError, Plan
 from schemas.catalog import Schema
 
 Datum = dict[str, Any]
@@ -83,6 +84,14 @@ class Codec:
         start = _BODY
         if schema is None:
             schema, start = self._foreign(value)
+        plan = _plan(schema)
+        if plan is not None:
+            try:
+                datum, end = plan.read(value, start)
+                if end == len(value):
+                    return schema, datum
+            except NotPlainError:
+                pass  # fastavro decides
         buffer = BytesIO(value)
         buffer.seek(start)
         try:
@@ -96,10 +105,7 @@ class Codec:
     def encode(self, name: str, datum: Datum) -> bytes:
         """Write one value by the newest version of its schema."""
         schema = self._latest[name]
-        buffer = BytesIO()
-        buffer.write(MARKER + schema.fingerprint)
-        schemaless_writer(buffer, schema.parsed, datum)
-        return buffer.getvalue()
+        return MARKER + schema.fingerprint + written(schema.parsed, datum, _plan(schema))
 
     def _foreign(self, value: bytes) -> tuple[Schema, int]:
         """The schema of a value that is not in our own single-object framing."""
@@ -119,6 +125,32 @@ class Codec:
                 raise DecodeError(CodecFault.UNKNOWN_SCHEMA, f"registry id {schema_id}")
             self._by_id[schema_id] = known
         return known, _CONFLUENT_BODY
+
+
+_PLANS: dict[bytes, Plan] = {}
+"""The plan of each schema, by fingerprint, where plans are compiled."""
+
+
+def _plan(schema: Schema) -> Plan | None:
+    """The plan of a schema where it is faster than fastavro."""
+    if not binary.COMPILED:
+        return None
+    plan = _PLANS.get(schema.fingerprint)
+    if plan is None:
+        plan = _PLANS[schema.fingerprint] = Plan(schema.parsed)
+    return plan
+
+
+def written(parsed: Any, datum: Any, plan: Plan | None) -> bytes:
+    """The bytes of a datum without any frame, by the plan of its schema if there is one, else by fastavro."""
+    if plan is not None:
+        try:
+            return plan.write(datum)
+        except NotPlainError:
+            pass  # fastavro decides
+    buffer = BytesIO()
+    schemaless_writer(buffer, parsed, datum)
+    return buffer.getvalue()
 
 
 def reframed(schema: Schema, value: bytes) -> bytes:

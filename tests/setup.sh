@@ -15,6 +15,7 @@ command -v php > /dev/null || missing="$missing php-cli"
 command -v node > /dev/null || missing="$missing nodejs"
 ls /usr/lib/*/faketime/libfaketime.so.1 > /dev/null 2>&1 || missing="$missing libfaketime"
 { command -v sshd || ls /usr/sbin/sshd; } > /dev/null 2>&1 || missing="$missing openssh-server"
+command -v cc > /dev/null || missing="$missing gcc libc6-dev python3-dev"
 [ -n "$missing" ] || exit 0
 
 as_root=""

@@ -101,16 +101,19 @@ class Handoff:
         self.ended_on: int | None = None
         self.result: str | None = None
         self.redirect_to: str | None = None
-        for fact in said.others:
-            self._hear(fact)
-        if self.received_on is None:
-            self.received_on = self.accepted_on  # whoever takes work has read it
+        self._hear_all(said.others)
         rules = book.rules(self.procedure, sender.started_on)
         self.sort: Sort | None = rules.journey.handoff(self.kind, sent.data)
         self.connected = book.connected(self.to, self.procedure, sent.date)
         self.runs: list[tuple[ClockRule, ClockRun]] = []
         if self.sort is not None:
             self._run(rules.of_handoff(self.sort), [sent, *said.others], book)
+
+    def _hear_all(self, facts: Iterable[Fact]) -> None:
+        for fact in facts:
+            self._hear(fact)
+        if self.received_on is None:
+            self.received_on = self.accepted_on  # whoever takes work has read it
 
     def _hear(self, fact: Fact) -> None:
         state = HandoffState(fact.type.removeprefix("handoff."))

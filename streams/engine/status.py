@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from io import BytesIO
 from typing import Any
 
-from fastavro import parse_schema, schemaless_writer
+from fastavro import parse_schema
 
-from schemas.codec import MARKER, bus
+from schemas import binary
+from schemas.binary import Plan
+from schemas.codec import MARKER, bus, written
 from streams.engine.cases import Case
 from streams.engine.clocktypes import ClockRun
 from streams.engine.rules import ClockRule
@@ -58,6 +59,18 @@ def _opened(first: Case) -> int:
     return first.opened_on if first.opened_on is not None else first.started_on
 
 
+class _Item:
+    """Writes the items of one array."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self._parsed = parse_schema(schema)
+        self._plan = Plan(self._parsed) if binary.COMPILED else None
+
+    def write(self, datum: dict[str, Any]) -> bytes:
+        """One item."""
+        return written(self._parsed, datum, self._plan)
+
+
 class StatusWriter:
     """Writes statuses from files and passages that were written before (Avro 1.11, "Binary encoding")."""
 
@@ -72,22 +85,17 @@ class StatusWriter:
         alone = [
             {**f, "type": seen.get(str(f["type"]).rpartition(".")[2], f["type"])} for f in items["handoffs"]["fields"]
         ]
-        self._case = parse_schema(items["cases"])
-        self._passage = parse_schema({**items["handoffs"], "fields": alone})
+        self._case = _Item(items["cases"])
+        self._passage = _Item({**items["handoffs"], "fields": alone})
         self._frame = MARKER + schema.fingerprint
 
     def case(self, datum: dict[str, Any]) -> bytes:
         """One file."""
-        return self._item(self._case, datum)
+        return self._case.write(datum)
 
     def passage(self, datum: dict[str, Any]) -> bytes:
         """One handoff in short."""
-        return self._item(self._passage, datum)
-
-    def _item(self, schema: Any, datum: dict[str, Any]) -> bytes:
-        buffer = BytesIO()
-        schemaless_writer(buffer, schema, datum)
-        return buffer.getvalue()
+        return self._passage.write(datum)
 
     def status(
         self, references: bytes, first: Case, cases: list[bytes], handoffs: list[bytes], degraded: bool
