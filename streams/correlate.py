@@ -17,7 +17,7 @@ from streams.engine import messages
 from streams.engine.alerts import NEVER
 from streams.engine.book import Book
 from streams.engine.entries import Entries
-from streams.engine.facts import Copy, Reader
+from streams.engine.facts import Copy, reader
 from streams.engine.messages import UNREAD, Carried, Message, Put
 from streams.engine.publishing import Written, publish
 from streams.engine.root import DUE, ENTRY, Root, due_key
@@ -75,7 +75,7 @@ class Correlate:
         self._partition = partition
         self._store = store
         self._codec = bus_codec()
-        self._reader = Reader(plan.events, plan.keys)
+        self._reader = reader(plan.events, plan.keys)
         self._entries = Entries(store, book, self._read, plan.room)
         self._uniting = Uniting(self._entries, book, self._read, self._send, self._is_here, self._after_purge)
         self._events_topic = plan.topic("case-events")

@@ -6,6 +6,7 @@ different digests are both kept, see `streams.engine.order`.
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
 from hashlib import blake2b
 from sys import intern
 from typing import Any, NamedTuple
@@ -18,6 +19,9 @@ from schemas.types import RANK
 
 ATTESTATIONS = {"body": 0, "gateway": 1, "operator": 2}
 """Rank of who vouches for a copy; the least is kept."""
+
+KEPT = 20_000
+"""Facts that a reader keeps at hand."""
 
 _UNLINKED = "correction.unlinked"
 
@@ -161,15 +165,28 @@ class Copy:
 
 
 class Reader:
-    """Makes facts of bytes with the codec and the reference keys of a deployment."""
+    """Makes facts of bytes with the codec and the reference keys of a deployment.
 
-    def __init__(self, codec: Codec, keys: Keys) -> None:
+    Facts read lately are kept: what is shipped from one partition to another of the same process is the same fact again.
+    """
+
+    def __init__(self, codec: Codec, keys: Keys, kept: int = KEPT) -> None:
         self._codec = codec
         self._keys = keys
+        self._fact = lru_cache(maxsize=kept)(self._made)
 
     def copy(self, value: bytes, admitted: int, rank: int | None = None) -> Copy:
         """A copy from original bytes. Raises `DecodeError`, and `ValueError` for a reference that is not one."""
+        attested, fact = self._fact(value)
+        return Copy(attested if rank is None else rank, admitted, value, fact)
+
+    def _made(self, value: bytes) -> tuple[int, Fact]:
+        """The rank of who vouches for it, and the fact."""
         schema, datum = self._codec.decode(value)
-        if rank is None:
-            rank = ATTESTATIONS[datum["header"]["attested_by"]]
-        return Copy(rank, admitted, value, Fact(schema, datum, self._keys))
+        return ATTESTATIONS[datum["header"]["attested_by"]], Fact(schema, datum, self._keys)
+
+
+@cache
+def reader(codec: Codec, keys: Keys) -> Reader:
+    """The reader that all partitions of a process share."""
+    return Reader(codec, keys)
