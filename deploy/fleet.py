@@ -69,14 +69,14 @@ def start(
 
     `environment`: more variables for its process, none of ours.
     """
-    port = _free_port()
+    port = free_port()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     log = settings.data_dir / f"worker-{slot}.log"
     command = [sys.executable, "-m", "deploy", "worker", "--slot", slot, *arguments]
     with log.open("ab") as out:
         process = subprocess.Popen(  # noqa: S603
             command,
-            env=_environment(settings, brokers, port) | dict(environment or {}),
+            env=_bare() | variables(settings, brokers=brokers, worker_port=port) | dict(environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
@@ -120,20 +120,25 @@ async def wait_ready(running: Sequence[Worker], within_s: float = READY_S) -> No
             await asyncio.sleep(0.1)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _environment(settings: Settings, brokers: str, port: int) -> dict[str, str]:
-    given = {k: _text(v) for k, v in settings.model_dump(exclude_none=True).items()}
-    given |= {"brokers": brokers, "worker_port": str(port)}
+def variables(settings: Settings, **more: object) -> dict[str, str]:
+    """Settings, and what is given beside them, as the environment of a process."""
+    given = {k: _text(v) for k, v in (settings.model_dump(exclude_none=True) | more).items()}
     if settings.reference_key_file is None:
         given["reference_key"] = settings.reference_secret().hex()
-    rest = {k: v for k, v in os.environ.items() if not k.upper().startswith(PREFIX)}
-    return rest | {PREFIX + name.upper(): value for name, value in given.items()}
+    return {PREFIX + name.upper(): value for name, value in given.items()}
+
+
+def _bare() -> dict[str, str]:
+    """The environment of this process without settings."""
+    return {k: v for k, v in os.environ.items() if not k.upper().startswith(PREFIX)}
 
 
 def _text(value: object) -> str:

@@ -6,19 +6,25 @@ import asyncio
 import contextlib
 import os
 import platform
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+import secrets
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from aiokafka import AIOKafkaProducer
+import yaml
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
+from deploy import fleet
 from deploy.bench.traffic import Made
 from deploy.fleet import Worker
-from deploy.settings import Settings
+from deploy.local_kafka import LocalKafka
+from deploy.processes import Child
+from deploy.settings import Settings, load
+from schemas.directory import Directory
 from schemas.references import Keys, partition_of
 
 DIRECTORY = """bodies:
@@ -44,6 +50,49 @@ def _compiled() -> bool:
     return not str(facts.__file__).endswith(".py")
 
 
+@contextmanager
+def broker(folder: Path) -> Iterator[str]:
+    """Addresses of a broker of its own in `folder`, stopped in the end."""
+    with LocalKafka(folder / "kafka", say=lambda _: None) as local:
+        yield local.bootstrap
+
+
+@contextmanager
+def instance(folder: Path, **chosen: Any) -> Iterator[tuple[Settings, str]]:
+    """Settings of an instance in `folder`, and the addresses of a broker of its own."""
+    settings = load(data_dir=folder, instance=f"bench-{secrets.token_hex(3)}", **chosen)
+    settings.ensure_reference_secret()
+    with broker(folder) as brokers:
+        yield settings, brokers
+
+
+def told(settings: Settings) -> dict[str, Any]:
+    """The settings that figures depend on."""
+    names = (
+        "partitions",
+        "output_partitions",
+        "batch_records",
+        "cache_mb",
+        "session_timeout_ms",
+        "heartbeat_ms",
+        "clock",
+    )
+    return {name: getattr(settings, name) for name in names}
+
+
+def spread(seconds: Sequence[float]) -> dict[str, Any]:
+    """How times are spread: p50, p99 and the longest, in ms; None for each without a time."""
+    ordered = sorted(seconds)
+    if not ordered:
+        return {"count": 0, "p50_ms": None, "p99_ms": None, "max_ms": None}
+    last = len(ordered) - 1
+    p50, p99 = ordered[last // 2], ordered[min(last, round(last * 0.99))]
+    return {
+        "count": len(ordered),
+        **{n: round(v * 1000, 1) for n, v in (("p50_ms", p50), ("p99_ms", p99), ("max_ms", ordered[last]))},
+    }
+
+
 @asynccontextmanager
 async def producing(brokers: str, **more: Any) -> AsyncIterator[AIOKafkaProducer]:
     """A fast producer."""
@@ -62,43 +111,103 @@ async def producing(brokers: str, **more: Any) -> AsyncIterator[AIOKafkaProducer
         await producer.stop()
 
 
+class Appending:
+    """Appends to the partitions of a topic, in order within each, in batches as large as the producer takes."""
+
+    def __init__(self, producer: AIOKafkaProducer, topic: str) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._batches: dict[int, Any] = {}
+        self._pending: list[asyncio.Future[Any]] = []
+
+    async def append(self, partition: int, key: bytes | None, value: bytes) -> None:
+        """Append one record."""
+        batch = self._batches.get(partition)
+        if batch is not None and batch.append(key=key, value=value, timestamp=None) is not None:
+            return
+        if batch is not None:
+            await self._send(partition)
+        batch = self._batches[partition] = self._producer.create_batch()
+        batch.append(key=key, value=value, timestamp=None)
+
+    async def flush(self) -> None:
+        """Wait until the broker has everything."""
+        for partition in list(self._batches):
+            await self._send(partition)
+        await asyncio.gather(*self._pending)
+        self._pending.clear()
+
+    async def _send(self, partition: int) -> None:
+        batch = self._batches.pop(partition)
+        batch.close()
+        self._pending.append(await self._producer.send_batch(batch, self._topic, partition=partition))
+
+
 async def publish(brokers: str, topic: str, partitions: int, keys: Keys, facts: Iterable[Made]) -> tuple[int, int]:
     """Append facts to `topic`, each in the partition of its case. Returns their number and their bytes."""
     count = size = 0
     async with producing(brokers) as producer:
-        batches: dict[int, Any] = {}
-        pending: list[asyncio.Future[Any]] = []
-
-        async def flush(p: int) -> None:
-            batch = batches.pop(p)
-            batch.close()
-            pending.append(await producer.send_batch(batch, topic, partition=p))
-
+        log = Appending(producer, topic)
         for fact in facts:
             key = keys.of(fact.subject)
-            p = partition_of(key, partitions)
-            batch = batches.get(p) or batches.setdefault(p, producer.create_batch())
-            if batch.append(key=key, value=fact.value, timestamp=None) is None:
-                await flush(p)
-                batches[p] = producer.create_batch()
-                batches[p].append(key=key, value=fact.value, timestamp=None)
+            await log.append(partition_of(key, partitions), key, fact.value)
             count += 1
             size += len(fact.value)
-        for p in list(batches):
-            await flush(p)
-        await asyncio.gather(*pending)
+        await log.flush()
     return count, size
+
+
+async def live(brokers: str, topic: str, partitions: int) -> int:
+    """Keys of a compacted topic whose last committed value is not a tombstone."""
+    found: set[bytes] = set()
+    reader = AIOKafkaConsumer(bootstrap_servers=brokers, isolation_level="read_committed", enable_auto_commit=False)
+    await reader.start()
+    try:
+        wanted = [TopicPartition(topic, p) for p in range(partitions)]
+        ends = await reader.end_offsets(wanted)
+        reader.assign(wanted)
+        await reader.seek_to_beginning()
+        while any([await reader.position(tp) < end for tp, end in ends.items()]):
+            for records in (await reader.getmany(timeout_ms=200)).values():
+                for record in records:
+                    (found.discard if record.value is None else found.add)(record.key)
+    finally:
+        await reader.stop()
+    return len(found)
 
 
 def scrape(worker: Worker) -> dict[str, float]:
     """Each metric of a worker, summed over its labels."""
     with urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=20) as answer:
         text = answer.read().decode()
+    return totals(text)
+
+
+def totals(text: str) -> dict[str, float]:
+    """Each metric of an exposition, summed over its labels."""
     found: dict[str, float] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             found[sample.name] = found.get(sample.name, 0.0) + sample.value
     return found
+
+
+@contextmanager
+def gateway(settings: Settings, brokers: str) -> Iterator[str]:
+    """A gateway process with its pages and its read model; its address. Tokens and an account are in the data folder."""
+    port = fleet.free_port()
+    address = f"http://127.0.0.1:{port}"
+    given = fleet.variables(settings, brokers=brokers, http_port=port, worker_port=0)
+    log = settings.data_dir / "gateway.log"
+    child = Child(
+        "gateway", ["gateway", "--directory", str(bodies_file(settings))], given, f"{address}/readyz", log, print
+    )
+    child.start()
+    try:
+        child.wait_ready(fleet.READY_S)
+        yield address
+    finally:
+        child.stop()
 
 
 def rss_mib(worker: Worker) -> int:
@@ -108,6 +217,11 @@ def rss_mib(worker: Worker) -> int:
             if line.startswith("VmRSS"):
                 return int(line.split()[1]) // 1024
     return -1
+
+
+def directory() -> Directory:
+    """The bodies of the traffic."""
+    return Directory.model_validate(yaml.safe_load(DIRECTORY))
 
 
 def bodies_file(settings: Settings) -> Path:

@@ -16,8 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from deploy import fleet, topics
 from deploy.bench import bed, floor
 from deploy.bench.traffic import Shape, Traffic
-from deploy.local_kafka import LocalKafka
-from deploy.settings import Settings, load
+from deploy.settings import Settings
 from deploy.topics import Topic
 from schemas.references import Keys
 
@@ -26,16 +25,9 @@ Say = Callable[[str], None]
 
 def run(shape: Shape, open_: int, facts: int, workers: int, folder: Path, say: Say) -> dict[str, Any]:
     """Run on a broker of its own in `folder`; the figures as a JSON object."""
-    settings = load(
-        data_dir=folder,
-        instance="bench",
-        batch_records=5000,
-        cache_mb=min(12_288, 512 + open_ // 12),
-        session_timeout_ms=120_000,
-    )
-    settings.ensure_reference_secret()
-    with LocalKafka(folder / "kafka", say=lambda _: None) as broker:
-        return asyncio.run(_run(settings, broker.bootstrap, shape, open_, facts, workers, say))
+    cache = min(12_288, 512 + open_ // 12)
+    with bed.instance(folder, batch_records=5000, cache_mb=cache, session_timeout_ms=120_000) as (settings, brokers):
+        return asyncio.run(_run(settings, brokers, shape, open_, facts, workers, say))
 
 
 async def _run(
@@ -80,8 +72,7 @@ async def _run(
         "process_us_per_fact": round(total["relais_process_seconds_total"] / count * 1e6, 1),
         "rss_mib": rss, "floor_same_bytes": round(floors[0]), "floor_fact_once": round(floors[1]),
         "ratio_same_bytes": round(rate / floors[0], 3), "ratio_fact_once": round(rate / floors[1], 3),
-        "machine": bed.machine(), "settings": {"batch_records": settings.batch_records, "cache_mb": settings.cache_mb,
-                                               "partitions": settings.partitions, "output_partitions": settings.output_partitions},
+        "machine": bed.machine(), "settings": bed.told(settings),
     }  # fmt: skip
 
 

@@ -21,6 +21,8 @@ class Shape(StrEnum):
 
     SINGLE = "single"
     """One body; every fact about one case."""
+    ALONE = "alone"
+    """As single, without a journey id: the case itself is the root."""
     CHAIN = "chain"
     """Four bodies in turn, with handoffs, pauses and a decision."""
     MESSY = "messy"
@@ -91,7 +93,7 @@ class Traffic:
     def __init__(self, shape: Shape, seed: int = 1) -> None:
         self.shape = shape
         self.seed = seed
-        self._steps = _steps(shape is Shape.SINGLE)
+        self._steps = _steps(shape in (Shape.SINGLE, Shape.ALONE))
 
     @property
     def length(self) -> int:
@@ -106,11 +108,11 @@ class Traffic:
         payload = dict(payload)
         handed = payload.pop("leg", None)
         if handed is not None:
-            payload["handoff"] = f"handoff:{BODIES[handed]}:{(n << 8) + handed:032x}"
+            payload["handoff"] = f"handoff:{BODIES[handed]}:{((n + 1) << 8) + handed:032x}"
         elif type_ == "case.opened" and leg:
-            refs = [f"handoff:{BODIES[leg - 1]}:{(n << 8) + leg - 1:032x}"]
-        elif type_ == "case.opened":
-            refs = [f"journey:{BODIES[0]}:{n:032x}"]
+            refs = [f"handoff:{BODIES[leg - 1]}:{((n + 1) << 8) + leg - 1:032x}"]
+        elif type_ == "case.opened" and self.shape is not Shape.ALONE:
+            refs = [f"journey:{BODIES[0]}:{n + 1:032x}"]  # none is zero, which would be a placeholder
         return _event(type_, subject, FIRST_DAY + n % 30 + day, step + 1, refs, payload)
 
     def before(self, open_: int) -> Iterator[Made]:
