@@ -9,7 +9,7 @@ from typing import Any
 from connectors.gateway import words
 from connectors.pages.standing import DECISIONS, Found, Standing
 from connectors.pages.texts import Pair, of, pick
-from schemas.rules import Effect
+from schemas.rules import APPLICANT, Effect
 from streams.engine.book import Book
 from streams.engine.clocktypes import State
 from streams.engine.counting import to_day
@@ -130,7 +130,7 @@ def tell(journey: Json, found: Found, book: Book, language: Language, today: dat
         why=tuple(line["sentence"][language] for line in clock["derivation"]) if clock and not ended else (),
         steps=tuple(_step(s, found, language) for s in journey["steps"] if _still_shown(s, found.standing)),
         passages=tuple(_passage(h, book, language) for h in journey["handoffs"]),
-        rights=tuple(_rights(found, language)),
+        rights=tuple(_rights(found, book, language)),
         contacts=tuple(_contacts(journey, found, book)),
     )
 
@@ -327,17 +327,25 @@ def _passage(handoff: Json, book: Book, language: Language) -> Json:
     }
 
 
-def _rights(found: Found, language: Language) -> list[str]:
+def _appeals(case: Json | None, book: Book) -> list[Json]:
+    """The times to contest that run for the person, the next to end first."""
+    if case is None:
+        return []
+    on = date.fromisoformat(case["opened_on"] or case["since"])
+    clocks = book.rules(case["procedure"] or "", to_day(on)).journey.clocks
+    own = {clock.id for clock in clocks if clock.holder == APPLICANT and clock.effect is Effect.BARRED}
+    running = (c for c in case["clocks"] if c["rule"] in own and c["state"] == State.RUNNING and c["due_on"])
+    return sorted((c for c in running if "title" in c), key=lambda c: str(c["due_on"]))
+
+
+def _rights(found: Found, book: Book, language: Language) -> list[str]:
     rights: list[str] = []
     if found.standing in (Standing.REFUSED, Standing.GRANTED_IN_PART, Standing.INADMISSIBLE, Standing.SILENCE_NO):
-        until = [
-            c["due_on"]
-            for c in (found.case["clocks"] if found.case else ())
-            if c.get("effect") == "barred" and c["state"] == "running" and c["due_on"]
+        text = pick(("Vous pouvez contester jusqu'au {day} ({way}).", "You can contest until {day} ({way})."), language)
+        rights += [
+            text.format(day=_day(c["due_on"], language), way=_small(of(c["title"], language)))
+            for c in _appeals(found.case, book)
         ]
-        if until:
-            text = pick(("Vous pouvez contester jusqu'au {day}.", "You can contest until {day}."), language)
-            rights.append(text.format(day=_day(min(until), language)))
         rights.append(pick((
             "La décision que vous recevez dit comment la contester, devant qui et jusqu'à quand.",
             "The decision that you receive says how to contest it, before whom and until when.",

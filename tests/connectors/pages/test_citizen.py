@@ -220,6 +220,17 @@ async def test_where_silence_refuses_no_tacit_permit_is_promised(place: Place, h
     assert "vous avez un permis tacite le lendemain" not in said
 
 
+async def test_each_way_to_contest_a_refusal_has_its_own_last_day(place: Place, http: httpx2.AsyncClient) -> None:
+    """C. urb. L600-12-2: one month to the administration; CJA R421-1: two months to the court, whatever the former."""
+    case = f"case:{VIRIAT}/PC-10"
+    code = place.state("case.opened", case, 20, procedure="urbanisme.pc-maison", channel="counter").code
+    place.state("case.decided", case, 4, outcome="refused")
+    place.state("case.notified", case, 3, means="post")
+    said = text(await enter(http, str(code), case))
+    ways = re.findall(r"Vous pouvez contester jusqu'au [^(]*\(([^)]*)\)", said)
+    assert ways == ["recours gracieux ou hiérarchique", "recours du demandeur devant le tribunal"]
+
+
 async def test_dates_are_days_with_their_name(place: Place, http: httpx2.AsyncClient) -> None:
     said = text(await enter(http, place.apa("asked")))
     assert day_in_words(TODAY.toordinal() - 719_163 + 3, "fr") in said
