@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 
@@ -30,6 +31,11 @@ class Claim:
     def name(self) -> str:
         """Its own name."""
         return self.id.partition("~")[2]
+
+    @property
+    def at(self) -> str:
+        """The instant, ISO 8601; the same after a restart."""
+        return datetime.fromtimestamp(int(self.id.partition("~")[0]) // 1_000_000_000, UTC).isoformat()
 
     @property
     def path(self) -> str:

@@ -60,6 +60,8 @@ class FilesConfig(ConnectorConfig):
     """Where the record's own number stands: names of columns, or paths such as `dossier.numero`; several together are the key."""
     version: str | None = None
     """Where its version or transition number stands; none: changes of content are counted."""
+    arrival: str = ""
+    """Name of a field to add to each record: the instant at which its file was taken, with its offset; for receipts. Empty: none."""
     ready: Ready = Ready.STABLE
     """How a file is known to be whole: `stable`, `marker` or `rename`."""
     stable_s: float = Field(5.0, ge=0, le=3_600)
@@ -79,6 +81,8 @@ class FilesConfig(ConnectorConfig):
 
     @model_validator(mode="after")
     def _readable(self) -> FilesConfig:
+        if self.arrival and self.after is After.KEEP:
+            raise ValueError("arrival: files that stay are not taken: leave it out, or write after: move")
         if self.ready is Ready.MARKER and fnmatchcase(f"x{self.marker}", self.pattern) and self.pattern != "*":
             raise ValueError("marker: the pattern takes markers for files: change one")
         return self

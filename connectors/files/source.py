@@ -148,6 +148,11 @@ class FilesSource:
         at, ended = start, False
         while not ended:
             some, ended, fault = await asyncio.to_thread(_take, found, self._config.batch_records)
+            if self._config.arrival:
+                added = {self._config.arrival: Claim(at.claim).at}
+                some = [
+                    replace(one, content={**one.content, **added}) if isinstance(one, Record) else one for one in some
+                ]
             at = replace(at, record=at.record + len(some))
             now = await self._place.find(path) if ended else None
             if ended and (now is None or now.size != size):

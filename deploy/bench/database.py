@@ -1,8 +1,9 @@
-"""`relais bench database`: a year of records of a database through the whole runner, onto the bus."""
+"""`relais bench database`, `relais bench files`: a year of records of a database or of CSV files through the whole runner, onto the bus."""
 
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -45,19 +46,21 @@ TABLE = """CREATE TABLE relais_bench (number VARCHAR(40) PRIMARY KEY, state VARC
  commune VARCHAR(5) NOT NULL, surface NUMERIC(12,2), filed DATE NOT NULL, changed TIMESTAMP NULL)"""
 
 
-def run(records: int, url: str | None, password_file: Path | None, folder: Path, say: Say) -> dict[str, Any]:
-    """Run on a broker of its own in `folder`, from an empty database at `url` (absent: SQLite); the figures as a JSON object."""
+def run(
+    records: int, url: str | None, password_file: Path | None, folder: Path, say: Say, *, files: int = 0
+) -> dict[str, Any]:
+    """Run on a broker of its own in `folder`, from an empty database at `url` (absent: SQLite), or from so many `files` of CSV.
+
+    Returns the figures as a JSON object.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    url = url or f"sqlite:///{folder / 'year.db'}"
     say(f"writing {records} records")
-    password = password_file.read_text(encoding="utf-8").strip() if password_file else None
-    _fill(url, password, records)
-    config = {
-        "url": url, "table": "relais_bench", "key": ["number"], "modified": "changed", "time_zone": "Europe/Paris",
-        **({"password": {"file": str(password_file.absolute())}} if password_file else {}),
-    }  # fmt: skip
+    if files:
+        connector, config = "files", _write(folder / "exports", records, files)
+    else:
+        connector, config = "sql-poll", _database(url or f"sqlite:///{folder / 'year.db'}", password_file, records)
     given = {
-        "name": "bench", "connector": "sql-poll", "body": "viriat", "system": "legacy", "time_zone": "Europe/Paris",
+        "name": "bench", "connector": connector, "body": "viriat", "system": "legacy", "time_zone": "Europe/Paris",
         "mapping": "bench.map.yaml", "config": config,
     }  # fmt: skip
     (folder / "bench.yaml").write_text(json.dumps(given), encoding="utf-8")
@@ -66,6 +69,28 @@ def run(records: int, url: str | None, password_file: Path | None, folder: Path,
     settings.ensure_reference_secret()
     with LocalKafka(folder / "kafka", say=lambda _: None) as broker:
         return asyncio.run(_run(settings, broker.bootstrap, specs.load(folder / "bench.yaml"), records, say))
+
+
+def _database(url: str, password_file: Path | None, records: int) -> dict[str, Any]:
+    """A table of records, and how it is read."""
+    _fill(url, password_file.read_text(encoding="utf-8").strip() if password_file else None, records)
+    return {
+        "url": url, "table": "relais_bench", "key": ["number"], "modified": "changed", "time_zone": "Europe/Paris",
+        **({"password": {"file": str(password_file.absolute())}} if password_file else {}),
+    }  # fmt: skip
+
+
+def _write(folder: Path, records: int, files: int) -> dict[str, Any]:
+    """Files of records as French software exports them, and how they are read."""
+    folder.mkdir()
+    rows = ({**row, "changed": row["changed"].replace(" ", "T") + "+01:00"} for row in _rows(records))
+    for number in range(files):
+        with (folder / f"{number:05}.csv").open("w", encoding="windows-1252", newline="") as out:
+            writer = csv.DictWriter(out, ("number", "state", "channel", "surface", "filed", "changed"), delimiter=";")
+            writer.writeheader()
+            writer.writerows(islice(rows, -(-records // files)))
+    form = {"kind": "csv", "encoding": "windows-1252"}
+    return {"place": {"folder": str(folder)}, "format": form, "key": ["number"], "ready": "rename"}
 
 
 async def _run(settings: Settings, brokers: str, spec: specs.Spec, records: int, say: Say) -> dict[str, Any]:
@@ -87,12 +112,17 @@ async def _run(settings: Settings, brokers: str, spec: specs.Spec, records: int,
     begun = time.perf_counter()
     await _until_idle(again)
     return {
-        "bench": "database", "source": spec.file.connector, "database": make_url(str(spec.config.url)).get_backend_name(),  # type: ignore[attr-defined]
+        "bench": "database", "source": spec.file.connector, "from": _origin(spec),
         "records": records, "seconds": round(seconds, 2), "records_per_second": round(records / seconds),
         "cpu_us_per_record": round(worked / records * 1e6, 1),
         "read_alone_records_per_second": round(records / reading), "next_poll_seconds": round(time.perf_counter() - begun, 2),
         **bed.machine(),
     }  # fmt: skip
+
+
+def _origin(spec: specs.Spec) -> str:
+    url = getattr(spec.config, "url", None)
+    return "csv" if url is None else make_url(str(url)).get_backend_name()
 
 
 async def _read(spec: specs.Spec) -> int:

@@ -210,6 +210,21 @@ def database(
     _tell(found, as_json)
 
 
+@group.command("files")
+def files_(
+    records: Annotated[int, typer.Option(min=1, help="Records of the year.")] = 100_000,
+    files: Annotated[int, typer.Option(min=1, help="CSV files that hold them.")] = 12,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """A year of records in CSV files through a connector: read, mapped, checked, published with their state, files put away."""
+    from deploy.bench import database as measuring  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="relais-bench-") as made:
+        found = measuring.run(records, None, None, folder or Path(made), lambda t: typer.echo(t, err=True), files=files)
+    _tell(found, as_json)
+
+
 @group.command()
 def connector(
     records: Annotated[int, typer.Option(min=1, help="Records to bring onto the bus.")] = 100_000,

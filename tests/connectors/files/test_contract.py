@@ -1,18 +1,22 @@
-"""The contract of sources, kept by files in a folder and by files behind a real OpenSSH server."""
+"""The contracts of sources and sinks, kept by files in a folder and by files behind a real OpenSSH server."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from connectors.files.sink import FolderSink
 from connectors.files.source import FilesSource
 from tests.connectors.files.conftest import Spot, killed
 from tests.support import openssh
 from tests.support.connector_contract import SourceContract
+from tests.support.sink_contract import SinkContract
 
 MAPPING = """
 case: "'R-' & numero"
@@ -108,3 +112,36 @@ class TestSftp(SourceContract):
         made = Server(Spot(folder.path, sshd.config(folder.path)), sshd)
         yield made
         await made.end()
+
+
+class Inbox:
+    """A folder to which items are brought."""
+
+    keeps_states = True
+    receipts = True
+
+    def __init__(self, spot: Spot) -> None:
+        self.spot = spot
+
+    def sink(self) -> FolderSink:
+        return FolderSink(FolderSink.Config.model_validate({"place": self.spot.config, "receipt": "delivery"}))
+
+    async def received(self) -> list[dict[str, Any]]:
+        files = sorted(self.spot.path.glob("handoff-*.json"), key=lambda one: one.stat().st_mtime_ns)
+        found = [json.loads(one.read_text("utf-8")) for one in files]
+        return [{"id": one["id"], "state": one["content"].get("state")} for one in found]
+
+    async def take_down(self) -> None:
+        away = self.spot.path.with_name("away")
+        self.spot.path.rename(away)
+        self.spot.path.symlink_to(self.spot.path.name)
+
+    async def bring_back(self) -> None:
+        self.spot.path.unlink()
+        self.spot.path.with_name("away").rename(self.spot.path)
+
+
+class TestFolderSink(SinkContract):
+    @pytest.fixture
+    def place(self, folder: Spot) -> Inbox:
+        return Inbox(folder)

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,17 @@ from typing import Any
 
 import pytest
 
+from connectors.files import sink as sink_module
 from connectors.files.sink import FolderSink
 from connectors.files.source import FilesSource
+from connectors.gateway import words
+from connectors.kit import spec as specs
 from connectors.kit.contract import ConfigError, Item, Record, Sent, Unavailable
+from connectors.kit.intake import Outcome
+from deploy.connectors import trial
 from tests.connectors.files.conftest import Spot, drain
+from tests.support import outputs
+from tests.support.books import book
 
 HANDOFF = Item(
     "i1", "handoff", "k1", {"handoff": "handoff:viriat:" + 32 * "0", "state": "sent", "from": {"name": "=cmd|' /C calc'!A0"}},
@@ -133,3 +141,21 @@ async def test_a_folder_that_is_not_there_or_may_not_be_written_is_told(folder: 
     assert not (await made.check()).ok
     with pytest.raises(ConfigError, match="is not there"):
         await made.send([HANDOFF])
+
+
+async def test_the_receipt_of_the_guide_states_that_a_handoff_was_received(folder: Spot) -> None:
+    datum = outputs.handoff(7, from_body="gba", to="viriat", handoff="handoff:gba:" + 32 * "7", from_case="case:gba/1")
+    made = sink(folder)
+    await made.send([Item("a", "handoff", "h", words.handoff(datum, "viriat", book()))])
+    taken = written(folder)[0]
+    taken.rename(folder.path / "recus" / taken.name)
+    readme = (Path(sink_module.__file__).parent / "README.md").read_text("utf-8")
+    given, mapping = re.findall(r"^```yaml\n(# recus.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    given = given.replace("/srv/arrivee/recus", str(folder.path / "recus"))
+    (folder.path.parent / "recus.yaml").write_text(given, "utf-8")
+    (folder.path.parent / "recus.map.yaml").write_text(mapping, "utf-8")
+    spec = specs.load(folder.path.parent / "recus.yaml")
+    (told,) = [one async for one in trial.dry_run(spec, frozenset({"viriat", "gba"}), 20)]
+    assert told.outcome is Outcome.PUBLISHED, told.refusal
+    (fact,) = told.facts
+    assert (fact.type, fact.subject) == ("handoff.received", f"case:viriat/handoff:gba:{32 * '7'}")

@@ -1,0 +1,95 @@
+"""`relais connector run` on files, killed (-9) in the middle: every record of a folder and of an SFTP server once on the bus."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from deploy import topics
+from deploy.local_kafka import LocalKafka
+from deploy.settings import load
+from tests.connectors.files.conftest import Spot
+from tests.connectors.kit.test_run import running, stated
+from tests.support import openssh
+
+MAPPING = """
+case: "'{name}-' & numero"
+events:
+  - states: case.opened
+    on: "'2026-03-02'"
+    with: {{procedure: voirie.signalement}}
+"""
+
+
+def lay(folder: Path, name: str, spot: Spot) -> Path:
+    """A connector that reads a place."""
+    config = {
+        "place": spot.config, "pattern": "*.csv", "format": {"kind": "csv"}, "key": ["numero"], "ready": "rename", "batch_records": 20,
+    }  # fmt: skip
+    given = {
+        "name": name, "connector": "files", "body": "viriat", "system": name, "time_zone": "Europe/Paris",
+        "mapping": f"{name}.map.yaml", "every": "50ms", "config": config,
+    }  # fmt: skip
+    (folder / f"{name}.map.yaml").write_text(MAPPING.format(name=name.upper()))
+    (folder / f"{name}.yaml").write_text(json.dumps(given))
+    return folder / f"{name}.yaml"
+
+
+async def killed(
+    kafka: LocalKafka, instance: str, folder: Path, spots: dict[str, Spot], kills: int, count: int
+) -> None:
+    settings = load(
+        brokers=kafka.bootstrap, instance=instance, partitions=4, output_partitions=1, data_dir=folder / "data"
+    )
+    settings.ensure_reference_secret()
+    await topics.ensure_instance(settings, kafka.bootstrap)
+    files = [lay(folder, name, spot) for name, spot in spots.items()]
+    half = count // 2
+    for spot in spots.values():
+        for number, numbers in enumerate((range(half), range(half, count))):
+            spot.put("x.tmp", "numero;etat\n" + "".join(f"{n};depose\n" for n in numbers))
+            (spot.path / "x.tmp").rename(spot.path / f"{number}.csv")
+    expected = len(spots) * count
+    for turn in range(kills):
+        with running(kafka, instance, folder, files):
+            before, end = (await stated(kafka, instance)).total(), time.monotonic() + 60
+            while (now := (await stated(kafka, instance)).total()) == before and now < expected:
+                assert time.monotonic() < end, (folder / "run.log").read_text()
+            await asyncio.sleep(0.02 * (turn % 5))
+    with running(kafka, instance, folder, files) as process:
+        end = time.monotonic() + 100
+        while len(await stated(kafka, instance)) < expected or any(spot.names(".work") for spot in spots.values()):
+            assert time.monotonic() < end, (folder / "run.log").read_text()
+        process.terminate()
+        assert process.wait(20) == 0
+    assert await stated(kafka, instance) == Counter(f"case:viriat/{s.upper()}-{n}" for s in spots for n in range(count))
+    assert all(len(spot.names("done")) == 2 and spot.names(".work") == [] for spot in spots.values())
+
+
+@pytest.fixture
+def spots(tmp_path: Path, sshd: openssh.Server) -> dict[str, Spot]:
+    """A folder of this machine and one behind SFTP."""
+    made = {}
+    for name in ("folder", "sftp"):
+        path = tmp_path / name
+        path.mkdir()
+        made[name] = Spot(path, {"folder": str(path)} if name == "folder" else sshd.config(path))
+    return made
+
+
+async def test_killed_in_the_middle_every_record_is_stated_once(
+    kafka: LocalKafka, instance: str, tmp_path: Path, spots: dict[str, Spot]
+) -> None:
+    await killed(kafka, instance, tmp_path, spots, kills=1, count=300)
+
+
+@pytest.mark.long
+async def test_killed_again_and_again_every_record_is_stated_once(
+    kafka: LocalKafka, instance: str, tmp_path: Path, spots: dict[str, Spot]
+) -> None:
+    await killed(kafka, instance, tmp_path, spots, kills=12, count=4_000)
