@@ -42,6 +42,8 @@ class RunnerConfig:
     """First wait after a failure; it doubles, with jitter."""
     retry_most_s: float = 300.0
     """Longest wait after a failure."""
+    prove_s: float = 10.0
+    """After so long without a transaction one is made, to learn whether another process took this connector over."""
     fenced_s: float = 15.0
     """Wait after another process took this connector over."""
 

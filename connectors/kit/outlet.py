@@ -21,6 +21,7 @@ from connectors.kit.loop import Ground, Loop, Prepare, RunnerConfig
 from connectors.kit.metrics import State
 from connectors.kit.session import Session, letters_of
 from connectors.kit.spec import Spec
+from connectors.kit.state import CHECKPOINT
 from connectors.kit.tools import today
 from schemas.codec import bus
 from streams.runtime.config import RuntimeConfig
@@ -105,6 +106,7 @@ class Outlet(Loop):
             lag += max(0, (consumer.highwater(tp) or 0) - at)
         effects = dispatch.done(cursor)
         await session.commit(effects.state, effects.sends)
+        await session.prove(self._config.prove_s, CHECKPOINT, dispatch.checkpoint.bytes())
         metrics.LAG.labels(self.name).set(lag)
         metrics.WAITING.labels(self.name).set(dispatch.waiting())
         metrics.LAST_SUCCESS.labels(self.name).set_to_current_time()

@@ -20,6 +20,7 @@ from connectors.kit.mapper import Mapper
 from connectors.kit.metrics import State
 from connectors.kit.session import Session, letters_of
 from connectors.kit.spec import Spec
+from connectors.kit.state import CHECKPOINT
 from connectors.kit.stating import Stating
 from streams.runtime.config import RuntimeConfig
 
@@ -51,6 +52,7 @@ class Runner(Loop):
                     intake.use(mapper)
                     await self._release(session, intake)
                 await self._round(session, intake, source)
+                await session.prove(self._config.prove_s, CHECKPOINT, intake.checkpoint.bytes())
                 metrics.LAST_SUCCESS.labels(self.name).set_to_current_time()
                 self._show(State.IDLE)
                 if self.once:

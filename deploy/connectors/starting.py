@@ -8,6 +8,7 @@ from textwrap import wrap
 from typing import Any
 
 import yaml
+from pydantic_core import to_jsonable_python
 
 from connectors.kit.contract import ConnectorConfig
 from connectors.kit.spec import is_sink
@@ -113,10 +114,6 @@ def _fields(config: type[ConnectorConfig]) -> Iterator[str]:
 
 
 def _plain(value: Any) -> str:
-    if value is None or isinstance(value, str | int | float | bool | list | dict):
-        return (
-            yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=1_000)
-            .removesuffix("...\n")
-            .strip()
-        )
-    return str(value)
+    plain = to_jsonable_python(value, fallback=str)
+    text: str = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=1_000)
+    return text.removesuffix("...\n").strip()

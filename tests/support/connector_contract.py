@@ -115,7 +115,9 @@ class Bed:
         async def prepare() -> Ground:
             return Ground(Stating(BODY, "legacy", codec.events(), Keys(SECRET), PARTITIONS, None))
 
-        config = RunnerConfig(batch_records=self.batch_records, queue_batches=2, retry_s=0.05, fenced_s=0.2)
+        config = RunnerConfig(
+            batch_records=self.batch_records, queue_batches=2, retry_s=0.05, prove_s=0.2, fenced_s=0.2
+        )
         return Runner(self.spec(), prepare, runtime, config, source or self.place.source())
 
     @asynccontextmanager

@@ -1,0 +1,70 @@
+"""`relais connector`: what it tells without a bus, and how it refuses what cannot be used."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from deploy.cli import app
+from deploy.commands.connector import ConnectorFileError
+
+
+def _said(*arguments: str, code: int = 0) -> str:
+    found = CliRunner().invoke(app, ["connector", *arguments])
+    if isinstance(found.exception, ConnectorFileError):
+        assert code == 2
+        return str(found.exception)
+    assert found.exit_code == code, found.output
+    return found.output
+
+
+def test_every_connector_that_is_installed_can_be_told() -> None:
+    told = [json.loads(line) for line in _said("list", "--json").splitlines()]
+    assert {"event-log", "sql-outbox", "files", "folder"} <= {one["name"] for one in told}
+    for one in told:
+        assert one["kind"] in ("source", "sink")
+        assert one["about"], one["name"]
+        fields = json.loads(_said("describe", one["name"], "--json"))["properties"]
+        assert [name for name, field in fields.items() if not field.get("description") and "$ref" not in field] == []
+        assert all(name in _said("describe", one["name"]) for name in fields)
+
+
+def test_files_of_every_connector_can_be_begun_and_say_what_is_to_be_filled_in(tmp_path: Path) -> None:
+    for one in (json.loads(line) for line in _said("list", "--json").splitlines()):
+        _said("new", one["name"], "--connector", one["name"], "--folder", str(tmp_path / one["name"]))
+        text = (tmp_path / one["name"] / f"{one['name']}.yaml").read_text()
+        assert f"connector: {one['name']}" in text
+    _said("new", "files", "--connector", "files", "--folder", str(tmp_path / "files"), code=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("every: 30s", "every: 30"), "own.yaml:7: every: write a number and ms, s, m or h, such as 30s"),
+        (("body: viriat", "body: Viriat"), "own.yaml:3: body: the id of a body is"),
+        (("Europe/Paris", "Europe/Bourg"), "own.yaml:5: time_zone: there is no such time zone"),
+        (("own.py:Source", "nothing"), "own.yaml:2: connector: there is no connector of this name"),
+        (("own.py:Source", "own.py:Sauce"), "own.yaml:2: connector: this class cannot be loaded"),
+        (("file: records.txt", "files: records.txt"), "own.yaml:10: config.files: there is no such field"),
+        (("mapping: own.map.yaml\n", ""), "mapping: a source needs a mapping"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_by_line_and_field(
+    tmp_path: Path, change: tuple[str, str], told: str
+) -> None:
+    _said("new", "own", "--folder", str(tmp_path))
+    file = tmp_path / "own.yaml"
+    assert change[0] in file.read_text()
+    file.write_text(file.read_text().replace(*change))
+    assert told in _said("check", str(file), code=2)
+
+
+def test_a_number_of_a_person_is_told(tmp_path: Path) -> None:
+    _said("new", "own", "--folder", str(tmp_path))
+    (tmp_path / "records.txt").write_text("A;01/03/2026\nA;02/03/2026\n")
+    mapping = tmp_path / "own.map.yaml"
+    shared = _said("dry-run", str(tmp_path / "own.yaml"))
+    mapping.write_text(mapping.read_text().replace("case: number", "case: num_allocataire"))
+    assert "seems to name a person or a household" in _said("check", str(tmp_path / "own.yaml"), code=1)
+    assert "1 of 1 cases are opened by several records" not in shared, "one record in two states"
