@@ -23,6 +23,8 @@ class Api:
         self.failures: list[Response] = []
         self.zone: tzinfo = UTC
         """Zone of rows that bear no offset."""
+        self.unchanged = 0
+        """Requests that were answered by 304."""
         self.age = 0
         """Marks of an earlier age are forgotten."""
         self.app = Starlette(routes=[Route("/rows", self.list)])
@@ -65,5 +67,6 @@ class Api:
         body = {"data": {"rows": page}, "next": mark if by == "cursor" and more else None}
         tag = f'"{sha256(repr(body).encode()).hexdigest()[:8]}"'
         if request.headers.get("if-none-match") == tag:
+            self.unchanged += 1
             return Response(status_code=304, headers={"etag": tag})
         return JSONResponse(body, headers=headers | {"etag": tag})
