@@ -114,8 +114,8 @@ SENTENCES: dict[Op, tuple[str, str]] = {
     Op.RESTARTED: ("Un nouveau délai entier part le {day}.", "The whole time starts again on {day}."),
     Op.STOPPED: ("Le délai s'arrête le {day}.", "The time stops on {day}."),
     Op.STOPPED_LATE: (
-        "Réponse du {day}, après la fin du délai ({due}) : le silence avait déjà produit son effet le {born} : {effect}.",
-        "Answer of {day}, after the end of the time ({due}): silence had already had its effect on {born}: {effect}.",
+        "Réponse du {day}, après la fin du délai ({due}). Le silence avait déjà produit son effet le {born} : {effect}.",
+        "Answer of {day}, after the end of the time ({due}). Silence had already had its effect on {born}: {effect}.",
     ),
     Op.STOPPED_BEFORE_START: (
         "L'événement qui arrête le délai ({day}) précède son départ ({start}) : il n'a jamais couru.",
