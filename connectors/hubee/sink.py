@@ -7,7 +7,7 @@ ever sees, and a handoff becomes one visible folder, whatever is interrupted.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from connectors.hubee import folders
@@ -30,6 +30,7 @@ from connectors.kit.contract import (
     Sent,
     Unavailable,
 )
+from connectors.kit.sending import one_by_one
 
 _OURS = re.compile(r"case:[^/]+/(?P<process>.{1,30})-(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 """A case that came by HubEE, as `si.yaml` numbers it: process code and id."""
@@ -72,19 +73,11 @@ class HubeeSink:
 
     async def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
         """One after the other: HubEE takes one folder or event in a request."""
-        one = self._handoff if self._config.role is Role.OSL else self._status
-        outcomes: list[Outcome] = []
-        waiting: set[str] = set()
-        for item in items:
-            outcome = Retry() if item.key in waiting else await self._outcome(one, item)
-            if isinstance(outcome, Retry):
-                waiting.add(item.key)
-            outcomes.append(outcome)
-        return outcomes
+        return await one_by_one(items, self._outcome)
 
-    async def _outcome(self, one: Callable[[Item], Awaitable[Outcome]], item: Item) -> Outcome:
+    async def _outcome(self, item: Item) -> Outcome:
         try:
-            return await one(item)
+            return await (self._handoff(item) if self._config.role is Role.OSL else self._status(item))
         except Rejected as error:
             return Reject(error.mend)
         except GoneError:

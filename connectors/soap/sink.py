@@ -17,11 +17,11 @@ from connectors.kit.contract import (
     Reject,
     Rejected,
     Report,
-    Retry,
     Sent,
     Unavailable,
 )
 from connectors.kit.expressions import Expression, ExpressionError
+from connectors.kit.sending import one_by_one
 from connectors.soap.service import Service, SoapConfig, SoapFault
 
 
@@ -69,14 +69,7 @@ class SoapSink:
 
     async def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
         """One call for each item that is meant; those of one key stop at the first that has to wait."""
-        outcomes: list[Outcome] = []
-        waiting: set[str] = set()
-        for item in items:
-            outcome = Retry() if item.key in waiting else await self._one(item)
-            if isinstance(outcome, Retry):
-                waiting.add(item.key)
-            outcomes.append(outcome)
-        return outcomes
+        return await one_by_one(items, self._one)
 
     async def _one(self, item: Item) -> Outcome:
         if not self._is_meant(item):

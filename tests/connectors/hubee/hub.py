@@ -15,10 +15,9 @@ from connectors.hubee.client import Hubee
 from connectors.hubee.config import Credentials, Recipient, Role, SinkConfig, SourceConfig
 from connectors.hubee.sink import HubeeSink
 from connectors.hubee.source import HubeeSource
-from connectors.kit.listening import Listener
 from connectors.kit.secret import Secret
 from tests.support.hubee import Client, FakeHubee
-from tests.support.serving import LOOPBACK
+from tests.support.serving import LOOPBACK, Switched
 
 MAIRIE = {"siret": "21010451400013", "counter": "01451"}
 PDF = b"%PDF-1.7 a plan"
@@ -117,7 +116,7 @@ events:
 """
 
 
-class HubeePlace:
+class HubeePlace(Switched):
     """HubEE as the contracts of sources and sinks handle a system; to a body that works there a handoff comes once, as it was sent."""
 
     mapping = MAPPING
@@ -127,30 +126,8 @@ class HubeePlace:
 
     def __init__(self, folder: Path) -> None:
         self.fake = hub_of_two()
-        self._listener: Listener | None = None
-        self._port = 0
-        self._made: list[HubeeSource | HubeeSink] = []
+        super().__init__(self.fake.app())
         self._folder = folder
-
-    async def bring_back(self) -> None:
-        self._listener = Listener(self.fake.app(), "127.0.0.1", self._port)
-        await self._listener.start()
-        self._port = self._listener.port
-
-    async def take_down(self) -> None:
-        assert self._listener is not None
-        await self._listener.close()
-        self._listener = None
-
-    async def close(self) -> None:
-        for one in self._made:
-            await one.close()
-        if self._listener is not None:
-            await self.take_down()
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
 
     def waiting(self, role: str) -> list[dict[str, Any]]:
         """Notifications that one side has not acknowledged."""
@@ -159,8 +136,7 @@ class HubeePlace:
     def source(self) -> HubeeSource:
         made = Hub(self.fake, self.address).source(page=10)
         made.patience_s = 0.2
-        self._made.append(made)
-        return made
+        return self.used_by(made)
 
     async def write(self, numbers: Iterable[int], at: datetime) -> None:
         async with hub_at(self.address, self.fake) as hub:
@@ -177,8 +153,7 @@ class HubeePlace:
         to = Recipient(siret=MAIRIE["siret"], counter=MAIRIE["counter"])
         hub = Hub(self.fake, self.address)
         made = hub.sink(recipient=to, process="EtatCivil", ledger=self._folder / "ledger.db", await_receipt=False)
-        self._made.append(made)
-        return made
+        return self.used_by(made)
 
     async def received(self) -> list[dict[str, str]]:
         found = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -33,7 +32,7 @@ from schemas.references import Keys
 from tests.connectors.hubee.hub import MAIRIE, PDF, Hub, HubeePlace, hub_at, hub_of_two
 from tests.support.connector_contract import SourceContract
 from tests.support.hubee import FakeHubee
-from tests.support.serving import serving
+from tests.support.serving import serving, using
 from tests.support.sink_contract import SinkBed, SinkContract
 
 MAPS = Path(hubee.__file__).parent / "maps"
@@ -49,14 +48,6 @@ def fake() -> FakeHubee:
 async def hub(fake: FakeHubee) -> AsyncIterator[Hub]:
     async with serving(fake.app()) as url, hub_at(url, fake) as made:
         yield made
-
-
-@asynccontextmanager
-async def using(connector: Any) -> AsyncIterator[Any]:
-    try:
-        yield connector
-    finally:
-        await connector.close()
 
 
 async def read(source: HubeeSource, since: Any = None) -> list[Batch]:

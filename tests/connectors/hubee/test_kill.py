@@ -62,7 +62,7 @@ async def _killed(kafka: LocalKafka, instance: str, folder: Path, kills: int, co
     try:
         await hub.bring_back()
         await soap.bring_back()
-        files = lay(folder, hub.address, soap.address)
+        files = lay(folder, hub.address, soap.service)
         soap.application.rows = [
             (str(n), "DEPOSE", f"2026-03-02T{n // 60 % 24:02}:{n % 60:02}:00", 1) for n in range(count)
         ]

@@ -13,11 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from connectors.kit.listening import Listener
 from connectors.soap.service import Faults
 from connectors.soap.sink import SoapSink, SoapSinkConfig
 from connectors.soap.source import SoapSource, SoapSourceConfig
-from tests.support.serving import LOOPBACK
+from tests.support.serving import LOOPBACK, Switched
 
 FOLDER = Path(__file__).with_name("metier")
 WSDL = FOLDER / "metier.wsdl"
@@ -96,7 +95,7 @@ events:
 BEGIN = datetime(2020, 1, 1)  # noqa: DTZ001 - this application writes local times
 
 
-class SoapPlace:
+class SoapPlace(Switched):
     """The application as the contract of sources handles a system; it writes local times without an offset."""
 
     mapping = MAPPING
@@ -104,34 +103,14 @@ class SoapPlace:
 
     def __init__(self) -> None:
         self.application = Application()
-        self._listener: Listener | None = None
-        self._port = 0
-        self._sources: list[SoapSource | SoapSink] = []
-
-    async def bring_back(self) -> None:
-        self._listener = Listener(self.application.app, "127.0.0.1", self._port)
-        await self._listener.start()
-        self._port = self._listener.port
-
-    async def take_down(self) -> None:
-        assert self._listener is not None
-        await self._listener.close()
-        self._listener = None
-
-    async def close(self) -> None:
-        for source in self._sources:
-            await source.close()
-        if self._listener is not None:
-            await self.take_down()
+        super().__init__(self.application.app)
 
     @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self._port}/soap"
+    def service(self) -> str:
+        return f"{self.address}/soap"
 
     def source(self) -> SoapSource:
-        made = SoapSource(source_config(self.address))
-        self._sources.append(made)
-        return made
+        return self.used_by(SoapSource(source_config(self.service)))
 
     async def write(self, numbers: Iterable[int], at: datetime) -> None:
         local = at.astimezone(ZoneInfo(self.zone)).replace(tzinfo=None).isoformat(timespec="seconds")
@@ -158,10 +137,9 @@ class SoapSinkPlace(SoapPlace):
 
     def sink(self) -> SoapSink:
         arguments = {"cle": "id", "numero": "content.state", "objet": "content.from_case"}
-        config = {"wsdl": WSDL, "address": self.address, "operation": "DeposerTransmission", "arguments": arguments}
+        config = {"wsdl": WSDL, "address": self.service, "operation": "DeposerTransmission", "arguments": arguments}
         made = SoapSink(SoapSinkConfig.model_validate({**config, "states": (), "out": LOOPBACK}))
-        self._sources.append(made)
-        return made
+        return self.used_by(made)
 
     async def received(self) -> list[dict[str, str]]:
         return [{"id": id_, "state": state} for id_, (state, _) in self.application.told.items()]

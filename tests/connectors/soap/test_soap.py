@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from connectors.soap.sink import SoapSink, SoapSinkConfig
 from connectors.soap.source import SoapSource
 from tests.connectors.soap.application import FOLDER, WSDL, SoapPlace, SoapSinkPlace, fault, source_config
 from tests.support.connector_contract import SourceContract
-from tests.support.serving import LOOPBACK
+from tests.support.serving import LOOPBACK, using
 from tests.support.sink_contract import SinkContract
 
 
@@ -26,14 +25,6 @@ async def place() -> AsyncIterator[SoapPlace]:
     await made.bring_back()
     yield made
     await made.close()
-
-
-@asynccontextmanager
-async def using(connector: Any) -> AsyncIterator[Any]:
-    try:
-        yield connector
-    finally:
-        await connector.close()
 
 
 async def read(source: SoapSource, since: Any = None) -> list[Batch]:
@@ -109,7 +100,7 @@ async def test_a_check_names_what_is_wrong(place: SoapPlace, tmp_path: Path) -> 
         ({"wsdl": tmp_path / "none.wsdl"}, "none.wsdl"),
         ({"out": LOOPBACK.model_copy(update={"private": ()})}, "private"),
     ):
-        async with using(SoapSource(source_config(place.address, **more))) as source:
+        async with using(SoapSource(source_config(place.service, **more))) as source:
             report = await source.check()
         assert not report.ok
         assert word in report.findings[0].mend + report.findings[0].what
@@ -121,7 +112,7 @@ async def test_nothing_is_imported_from_elsewhere(place: SoapPlace, tmp_path: Pa
     shutil.copytree(FOLDER, folder)
     text = (folder / "metier.wsdl").read_text().replace('schemaLocation="metier.xsd"', f'schemaLocation="{place_}"')
     (folder / "metier.wsdl").write_text(text)
-    async with using(SoapSource(source_config(place.address, wsdl=folder / "metier.wsdl"))) as source:
+    async with using(SoapSource(source_config(place.service, wsdl=folder / "metier.wsdl"))) as source:
         report = await source.check()
     assert not report.ok
     assert "keep a copy beside it" in report.findings[0].mend
@@ -131,7 +122,7 @@ def sink(place: SoapPlace, **more: Any) -> SoapSink:
     arguments = {"cle": "id", "numero": "content.from_case", "objet": "content.reason"}
     config = {
         "wsdl": WSDL,
-        "address": place.address,
+        "address": place.service,
         "operation": "DeposerTransmission",
         "arguments": arguments,
         "out": LOOPBACK,
