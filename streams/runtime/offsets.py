@@ -26,7 +26,11 @@ class Offsets:
                 consumer = AIOKafkaConsumer(
                     **self._config.client(), isolation_level="read_uncommitted", enable_auto_commit=False
                 )
-                await consumer.start()
+                try:
+                    await consumer.start()
+                except BaseException:  # a cancelled start would leave its connections open
+                    await consumer.stop()
+                    raise
                 self._consumer = consumer
             return self._consumer
 
