@@ -24,6 +24,9 @@ SKEW_S = 60
 async def report(server: Server, look: Callable[[Connection], Iterator[Finding]]) -> Report:
     """What was found, up to what stands in the way of finding more."""
     found: list[Finding] = []
+    if missing := server.open_line():
+        mend = f"add {missing} to the address: otherwise who sits on the line can read along, or answer in its place"
+        found.append(Finding(True, "the line to the database is not known to be encrypted", mend))
 
     def work(connection: Connection) -> None:
         found.append(Finding(True, f"connected to {connection.dialect.name}"))

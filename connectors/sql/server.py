@@ -67,6 +67,17 @@ class Server:
         """Do some work in one transaction. Raises ConfigError and Unavailable."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._do, work)
 
+    def open_line(self) -> str:
+        """What to add to the address where the line to another machine is not known to be encrypted and the server not known to be the
+        right one; empty if all is well."""
+        url = make_url(self._config.url)
+        wanted = _LINE.get(url.get_backend_name())
+        if wanted is None or url.host in (None, "", "localhost", "127.0.0.1", "::1"):
+            return ""
+        option, value = wanted
+        given = url.query.get(option)
+        return "" if given and value in (given, "…") else f"{option}={value}"
+
     async def close(self) -> None:
         """Give the connections back."""
         await asyncio.get_running_loop().run_in_executor(self._threads, self._dispose)
@@ -125,6 +136,8 @@ class Server:
         return engine
 
 
+_LINE = {"postgresql": ("sslmode", "verify-full"), "mariadb": ("ssl_ca", "…"), "mysql": ("ssl_ca", "…")}
+"""The option of the address without which a driver does not check who answers, and its value (…: a file)."""
 _READ_ONLY = {
     "mariadb": "SET SESSION TRANSACTION READ ONLY",
     "mysql": "SET SESSION TRANSACTION READ ONLY",

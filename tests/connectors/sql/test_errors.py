@@ -12,6 +12,7 @@ from sqlalchemy import make_url
 from connectors.kit.contract import ConfigError, Unavailable
 from connectors.sql.outbox import Outbox
 from connectors.sql.poll import Poll
+from connectors.sql.server import Server, ServerConfig
 from tests.connectors.sql.base import Base, drain, failed
 from tests.support import mariadb
 
@@ -140,3 +141,19 @@ async def test_a_driver_that_is_not_installed_is_named(url: str, mend: str) -> N
     source = Outbox(Outbox.Config.model_validate({"url": url}))
     assert mend in failed(await source.check()).mend
     await source.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "missing"),
+    [
+        ("postgresql+psycopg://a@base.example/b", "sslmode=verify-full"),
+        ("postgresql+psycopg://a@base.example/b?sslmode=require", "sslmode=verify-full"),
+        ("postgresql+psycopg://a@base.example/b?sslmode=verify-full", ""),
+        ("mariadb+pymysql://a@base.example/b", "ssl_ca=…"),
+        ("mariadb+pymysql://a@base.example/b?ssl_ca=/etc/ssl/town.pem", ""),
+        ("postgresql+psycopg://a@127.0.0.1/b", ""),
+        ("sqlite:///b", ""),
+    ],
+)
+def test_an_open_line_to_another_machine_is_told(url: str, missing: str) -> None:
+    assert Server(ServerConfig(url=url)).open_line() == missing
