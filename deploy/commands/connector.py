@@ -46,7 +46,7 @@ def list_(as_json: AsJson = False) -> None:
         else:
             about = (kind.__doc__ or "").strip().partition("\n")[0]
             told = {"name": name, "kind": "sink" if is_sink(kind) else "source", "about": about}
-        typer.echo(_line(told) if as_json else f"{told['name']:<18}{told['kind']:<10}{told['about']}")
+        typer.echo(_line(told) if as_json else f"{told['name']:<22}{told['kind']:<10}{told['about']}")
 
 
 @group.command()
