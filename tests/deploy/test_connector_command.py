@@ -27,7 +27,8 @@ def test_every_connector_that_is_installed_can_be_told() -> None:
         assert one["about"], one["name"]
         fields = json.loads(_said("describe", one["name"], "--json"))["properties"]
         assert [name for name, field in fields.items() if not field.get("description") and "$ref" not in field] == []
-        assert all(name in _said("describe", one["name"]) for name in fields)
+        words = _said("describe", one["name"])
+        assert all(name in words for name in fields)
 
 
 def test_files_of_every_connector_can_be_begun_and_say_what_is_to_be_filled_in(tmp_path: Path) -> None:
