@@ -106,7 +106,7 @@ class RuntimeConfig:
     """Largest difference between the clocks of two brokers; 0 for a single one."""
 
     watchdog_s: float = 120.0
-    """Records waiting and no commit for so long ends the worker."""
+    """Records waiting and no commit for so long ends the worker; or a partition that is neither worked on nor rebuilt."""
 
     def __post_init__(self) -> None:
         if self.max_fetch_bytes < self.batch_bytes:

@@ -25,7 +25,7 @@ class RuntimeReason(StrEnum):
     FENCED_REPEATEDLY = "fenced-repeatedly"
     """Another process uses the same transactional id."""
     STUCK = "stuck"
-    """Records are waiting and nothing is committed."""
+    """Records are waiting and nothing is committed, or partitions are not taken up again after a rebalance."""
     TOPIC = "topic"
     """A topic is missing, or has another number of partitions than it must."""
 

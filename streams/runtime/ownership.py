@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
@@ -64,6 +65,8 @@ class Ownership:
         self.fetch_max_wait_ms = config.fetch_max_wait_ms
         self.max_fetch_bytes = config.max_fetch_bytes
         self.offsets = Offsets(config)
+        self.moved_at = 0.0
+        """When a rebuild last took a step, by the monotonic clock: a long one is no reason to end."""
         self.on_progress: Callable[[], None] = lambda: None
         self.established: Callable[[], int | None] = lambda: None
         self.trace: Callable[[str, TopicPartition], None] = lambda _step, _tp: None
@@ -320,6 +323,7 @@ class Ownership:
         raise WorkerEnd(RuntimeReason.STATE_WITHOUT_OFFSET, detail)
 
     def _check(self, generation: int) -> None:
+        self.moved_at = time.monotonic()
         if self._stopped or generation != self._generation():
             raise Superseded
 

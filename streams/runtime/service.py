@@ -172,11 +172,11 @@ class Runtime:
             metrics.LAG.clear()  # a partition that went elsewhere has no lag here
             for worker in list(self.ownership.workers.values()):
                 metrics.LAG.labels(*worker.labels).set(worker.lag)
-                if worker.lag and worker.ready and now - worker.committed_at > self.config.watchdog_s:
-                    where = f"{worker.stage.name} {worker.tp.partition} at offset {worker.position}"
-                    self.end(WorkerEnd(RuntimeReason.STUCK, where))
-                elif not worker.lag:
+                if worker.ready and not worker.lag:
                     worker.committed_at = now
+                elif now - max(worker.committed_at, self.ownership.moved_at) > self.config.watchdog_s:
+                    what = f"at offset {worker.position}" if worker.ready else "not taken up again since a rebalance"
+                    self.end(WorkerEnd(RuntimeReason.STUCK, f"{worker.stage.name} {worker.tp.partition} {what}"))
 
     # What the web asks
 

@@ -196,6 +196,12 @@ def build(options: dict[str, Any]) -> faust.App:
 
     app.on_rebalance_complete.connect(ready, weak=False)
 
+    if options.get("strand"):
+
+        @app.timer(interval=2.0)
+        async def strand() -> None:
+            await runtime.on_revoked()  # a rebalance begins, and never ends
+
     @app.timer(interval=0.1)
     async def report() -> None:
         status = runtime.status()

@@ -331,3 +331,13 @@ async def test_a_worker_that_is_stuck_ends(drive: NewDrive) -> None:
     await d.until(lambda: worker.process.poll() is not None, "its end")
     assert worker.process.returncode != 0
     assert "stuck: count" in worker.log.read_text()
+
+
+async def test_a_worker_whose_rebalance_never_ends_ends_itself(drive: NewDrive) -> None:
+    d = await drive(strand=True, config={"watchdog_s": 1.0})
+    worker = d.start()
+    await d.until(lambda: worker.process.poll() is not None, "its end")
+    assert worker.process.returncode != 0
+    assert "not taken up again since a rebalance" in worker.log.read_text()
+    assert any(said["is_ready"] for said in worker.said if said["what"] == "status")
+    assert not worker.last()["is_ready"]
