@@ -146,6 +146,15 @@ class Scene:
                 return
             await asyncio.sleep(0.01)
 
+    async def not_far_behind(self, records: int, patience_s: float) -> None:
+        """Wait until no more records wait than this, as far as workers tell, for a while: a bus that is only ever hurt gets nowhere."""
+        end = time.monotonic() + patience_s
+        while time.monotonic() < end:
+            told = [(await asyncio.to_thread(w.status))[1] for w in list(self.workers.values())]
+            if sum(p["lag"] for t in told for p in t.get("partitions", ())) <= records:
+                return
+            await asyncio.sleep(0.5)
+
     async def _mend(self) -> None:
         while True:
             for number, worker in list(self.workers.items()):
