@@ -259,6 +259,8 @@ def _at_rest(told: list[dict[str, Any]], reached: Callable[[int], bool], partiti
 
 def _event(line: str) -> str:
     try:
-        return str(json.loads(line[max(0, line.find("{")) :]).get("event", ""))  # Faust shows the cursor before some line
+        return str(
+            json.loads(line[max(0, line.find("{")) :]).get("event", "")
+        )  # Faust shows the cursor before some line
     except (ValueError, AttributeError):
         return ""
