@@ -92,4 +92,4 @@ def test_everything_starts_lives_stops_and_goes_on(town: Town) -> None:
         (example.PREFECTURE, example.GRANTED, granted),
     ):
         assert town.ask(body, f"/v1/journeys/{case}").json() == was
-    assert all(c["conflicts"] == 0 for c in stalled["cases"])
+    assert all(c["conflicts"] == 0 for c in stalled["cases"] if not c["neutral"])
