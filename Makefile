@@ -5,6 +5,8 @@ PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11 python3.14
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
+# Two at once: most of what the tests do is wait. A file stays together, since its tests share what is dear to start.
+BOTH := --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-long check format bench clean
@@ -17,7 +19,7 @@ run: .venv/run ## Start everything on this machine: broker, bus, pages
 
 test: .venv/dev ## Run the tests; ARGS goes to pytest
 	@tests/setup.sh
-	@$(BIN)/python -m pytest -m "not long" $(ARGS)
+	@$(BIN)/python -m pytest -m "not long" $(BOTH) $(ARGS)
 
 test-long: .venv/dev ## Run the long form of the tests
 	@tests/setup.sh

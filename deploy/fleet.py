@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from urllib.request import urlopen
 from pydantic import SecretStr
 
 from deploy.errors import DeployError
+from deploy.ports import free_port
 from deploy.settings import PREFIX
 
 if TYPE_CHECKING:
@@ -118,14 +118,6 @@ async def wait_ready(running: Sequence[Worker], within_s: float = READY_S) -> No
             if time.monotonic() > end:
                 raise DeployError(f"a worker is not ready after {within_s:.0f} s: see {worker.log}")
             await asyncio.sleep(0.1)
-
-
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def variables(settings: Settings, **more: object) -> dict[str, str]:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from deploy.kafka_jars import LocalKafkaError, LocalKafkaReason, jars, java
+from deploy.ports import free_port
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 60.0
@@ -303,7 +304,7 @@ def _free_ports(*wishes: int) -> tuple[int, ...]:
             try:
                 one.bind((HOST, wish))
             except OSError:
-                one.bind((HOST, 0))
+                one.bind((HOST, free_port(HOST)))
         return tuple(one.getsockname()[1] for one in held)
     finally:
         for one in held:

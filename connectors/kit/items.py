@@ -39,23 +39,26 @@ class Brought(NamedTuple):
     """The fact `handoff.received`, without its date; None where the handoff was received already, or is none."""
 
 
-def handoff_item(key: bytes, datum: Mapping[str, Any] | None, body: str, book: Book) -> Brought | None:
-    """A record of `handoffs` for its addressee; None if it is not addressed to the body. A tombstone: it is no more."""
+def handoff_item(key: bytes, datum: Mapping[str, Any] | None, body: str, book: Book, place: str) -> Brought | None:
+    """A record of `handoffs` for its addressee; None if it is not addressed to the body. A tombstone: it is no more.
+
+    `place`: where the record stands on the bus, so that a state that comes again later is another item.
+    """
     if datum is None:
-        return Brought(_gone("handoff", key))
+        return Brought(_gone("handoff", key, place))
     seen = for_addressee(datum, body)
     if seen is None:
         return None
     content = words.handoff(seen, body, book)
-    return Brought(_item("handoff", key, content, content["documents"]), _receipt(seen, body))
+    return Brought(_item("handoff", key, content, content["documents"], place), _receipt(seen, body))
 
 
-def status_item(key: bytes, datum: Mapping[str, Any] | None, body: str, book: Book) -> Brought | None:
-    """A record of `statuses` for a body that takes part; None for any other."""
+def status_item(key: bytes, datum: Mapping[str, Any] | None, body: str, book: Book, place: str) -> Brought | None:
+    """A record of `statuses` for a body that takes part; None for any other. `place`: as for a handoff."""
     if datum is None:
-        return Brought(_gone("status", key))
+        return Brought(_gone("status", key, place))
     seen = project(datum, BodyViewer(body), book)
-    return None if seen is None else Brought(_item("status", key, without_journey_ids(_told(seen)), ()))
+    return None if seen is None else Brought(_item("status", key, without_journey_ids(_told(seen)), (), place))
 
 
 def _receipt(seen: Mapping[str, Any], body: str) -> Said | None:
@@ -88,11 +91,12 @@ def _dated(value: Any) -> Any:
     return [_dated(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _item(kind: str, key: bytes, content: Json, documents: Any) -> Item:
+def _item(kind: str, key: bytes, content: Json, documents: Any, place: str) -> Item:
     text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    digest = blake2b(text.encode(), digest_size=12).hexdigest()
+    digest = blake2b(f"{place} {text}".encode(), digest_size=12).hexdigest()
     return Item(f"{key.hex()}-{digest}", kind, f"{kind}-{key.hex()}", content, documents=tuple(documents))
 
 
-def _gone(kind: str, key: bytes) -> Item:
-    return Item(f"{key.hex()}-gone", kind, f"{kind}-{key.hex()}", {}, gone=True)
+def _gone(kind: str, key: bytes, place: str) -> Item:
+    digest = blake2b(place.encode(), digest_size=12).hexdigest()
+    return Item(f"{key.hex()}-{digest}-gone", kind, f"{kind}-{key.hex()}", {}, gone=True)

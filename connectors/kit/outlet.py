@@ -128,7 +128,7 @@ class Outlet(Loop):
         assert ground.book is not None
         datum = None if record.value is None else self._bus.decode(record.value)[1]
         make = handoff_item if topic.endswith(".handoffs") else status_item
-        return make(record.key, datum, self.spec.file.body, ground.book)
+        return make(record.key, datum, self.spec.file.body, ground.book, f"{topic} {record.partition} {record.offset}")
 
 
 def _place(tp: TopicPartition) -> str:

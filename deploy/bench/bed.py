@@ -22,6 +22,7 @@ from deploy import fleet
 from deploy.bench.traffic import Made
 from deploy.fleet import Worker
 from deploy.local_kafka import LocalKafka
+from deploy.ports import free_port
 from deploy.processes import Child
 from deploy.settings import Settings, load
 from schemas.directory import Directory
@@ -195,7 +196,7 @@ def totals(text: str) -> dict[str, float]:
 @contextmanager
 def gateway(settings: Settings, brokers: str) -> Iterator[str]:
     """A gateway process with its pages and its read model; its address. Tokens and an account are in the data folder."""
-    port = fleet.free_port()
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     given = fleet.variables(settings, brokers=brokers, http_port=port, worker_port=0)
     log = settings.data_dir / "gateway.log"

@@ -18,6 +18,7 @@ import pytest
 from connectors.gateway.access import Member, changing, new_token
 from deploy import settings
 from deploy.local_kafka import LocalKafka
+from deploy.ports import free_port
 from deploy.topics import ensure_instance
 
 pytestmark = pytest.mark.system
@@ -51,15 +52,6 @@ def wait_ready(url: str, child: subprocess.Popen[bytes]) -> None:
             pass
         time.sleep(0.2)
     raise AssertionError(f"not ready: {url}")
-
-
-def free_port() -> int:
-    import socket  # noqa: PLC0415
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def event(type_: str, subject: str, id_: str, **data: Any) -> dict[str, Any]:

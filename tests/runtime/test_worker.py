@@ -297,7 +297,8 @@ async def test_an_ordinary_agent_with_a_table_beside_it(drive: NewDrive, instanc
     assert first.stop() == 0
     await d.write([(0, b"k", b"1")] * 100, plain)
     second = d.start()
-    await d.until(lambda: second.last() and second.last()["sum"] == 400, "the sum after a restart")
+    await d.until(lambda: second.last() and 400 <= second.last()["sum"] <= 500, "the sum after a restart")
+    # what Faust itself commits may trail what it did: its own agents are at least once
     await d.settled(second)
     assert second.stop() == 0
     await d.check()

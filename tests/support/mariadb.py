@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from deploy.ports import free_port
+
 PLACES = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin"
 """Where the programs may be: servers are not on everybody's path."""
 
@@ -27,9 +29,7 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._user = "nobody" if os.geteuid() == 0 else None  # it refuses to run as root
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self._child: subprocess.Popen[bytes] | None = None
         if self._user:
             shutil.chown(folder, self._user)

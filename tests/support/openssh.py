@@ -15,6 +15,8 @@ from getpass import getuser
 from pathlib import Path
 from typing import Any
 
+from deploy.ports import free_port
+
 _CONFIG = """
 ListenAddress 127.0.0.1
 Port {port}
@@ -95,9 +97,7 @@ def server(home: Path) -> Iterator[Server]:
     """A server with fresh keys."""
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", home / name], check=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     made = Server(home, port)
     made.start()
     try:

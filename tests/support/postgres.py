@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from deploy.ports import free_port
 
 
 def programs() -> Path | None:
@@ -34,9 +35,7 @@ def cluster(bin_: Path) -> Iterator[str]:
     """Run a cluster; yields its SQLAlchemy address."""
     user = _user()
     folder = Path(tempfile.mkdtemp(prefix="relais-pg-"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     if user:
         shutil.chown(folder, user)
 

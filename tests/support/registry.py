@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import socket
 import subprocess
 import tarfile
 import time
@@ -20,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from deploy.kafka_jars import _context, cache_dir, java
+from deploy.ports import free_port
 
 APICURIO = ("io.apicurio", "apicurio-registry-app", "3.3.3")
 APICURIO_SHA256 = "8bc6751c76d963734224b01d5e7f84ccb3cb61c87d3bd77c36c35f10a5cbed63"
@@ -73,9 +73,7 @@ def apicurio(folder: Path) -> Iterator[str]:
     """Apicurio, its schemas in memory; the address of its Confluent-compatible routes."""
     with tarfile.open(_archive()) as archive:
         archive.extractall(folder, filter="data")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = [f"-Dquarkus.http.port={port}", "-Dquarkus.http.host=127.0.0.1", "-Xmx400m"]
     with (folder / "log").open("wb") as log:
         child = subprocess.Popen(

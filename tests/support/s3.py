@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
+
+from deploy.ports import free_port
 
 ACCESS, SECRET = "relais", "s3-secret-of-the-tests"
 
@@ -24,23 +25,12 @@ def program() -> str:
     return found
 
 
-def _free(count: int) -> list[int]:
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in held]
-    finally:
-        for one in held:
-            one.close()
-
-
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
     """A server in a folder; yields its address."""
     identity = {"name": "relais", "credentials": [{"accessKey": ACCESS, "secretKey": SECRET}], "actions": ["Admin"]}
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc = _free(8)
+    master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc = [free_port() for _ in range(8)]
     command = [
         program(), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3",
         f"-s3.config={folder / 's3.json'}", f"-master.port={master}", f"-master.port.grpc={master_grpc}",

@@ -160,7 +160,7 @@ class SinkContract:
         async with bed.running() as outlet:
             await bed.say(8, "sent")
             await bed.until(["sent"] * 9)
-            assert outlet.counts[Outcome.SENT] == 1
+        assert outlet.counts[Outcome.SENT] == 1
         assert len({item["id"] for item in await bed.place.received()}) == 9
 
     async def test_states_of_a_handoff_come_in_order(self, bed: SinkBed) -> None:

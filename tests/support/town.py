@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,15 +13,10 @@ from typing import Any
 
 import httpx2
 
+from deploy.ports import free_port
+
 PATIENCE_S = 150.0
 READY = "stop    Ctrl-C"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Town:
@@ -31,7 +25,7 @@ class Town:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.data = folder / ".relais"
-        self.port = _free_port()
+        self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.log = folder / "up.log"
         self._from = 0

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ import pytest
 from connectors.gateway.access import Member, changing, new_token
 from deploy import settings
 from deploy.local_kafka import LocalKafka
+from deploy.ports import free_port
 from deploy.topics import ensure_instance
 
 pytestmark = pytest.mark.system
@@ -29,13 +29,6 @@ pytestmark = pytest.mark.system
 CASE = "case:viriat/PC-001451-26-00077"
 HANDOFF = "handoff:viriat:" + "7a" * 16
 TODAY = date.today().isoformat()  # noqa: DTZ011 - a legal date
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Place:

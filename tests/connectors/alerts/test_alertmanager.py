@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import socket
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -22,6 +21,7 @@ from connectors.alerts.ledger import Dispatch, Ledger
 from connectors.status.database import Database, sqlite_url
 from connectors.status.model import ReadModel
 from connectors.status.writing import Batch, Writer
+from deploy.ports import free_port
 from schemas.codec import bus, events
 from tests.support import outputs
 from tests.support.facts import KEYS
@@ -29,13 +29,6 @@ from tests.support.loop import BODIES, book
 
 PROGRAM = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 Notes = list[tuple[str, str]]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from connectors.kit.contract import ConfigError, Unavailable
 from connectors.sql.outbox import Outbox
 from connectors.sql.poll import Poll
 from connectors.sql.server import Server, ServerConfig
+from deploy.ports import free_port
 from tests.connectors.sql.base import Base, drain, failed
 from tests.support import mariadb
 
@@ -76,9 +76,7 @@ async def test_rights_that_are_missing_are_told(base: Base) -> None:
 
 @pytest.mark.parametrize("kind", ["postgresql+psycopg", "mariadb+pymysql"])
 async def test_a_server_that_is_not_there_is_waited_for(kind: str) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     source = Poll(
         Poll.Config.model_validate({**POLL, "url": f"{kind}://town@127.0.0.1:{port}/town", "password": SECRET})
     )
