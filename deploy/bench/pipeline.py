@@ -52,8 +52,7 @@ async def _run(
             count, size = await bed.publish(brokers, source, settings.partitions, keys, traffic.measured(open_, facts))
             targets = await ends(brokers, source, settings.partitions)
         begun = time.perf_counter()
-        await drained(running, say, targets)
-        seconds = time.perf_counter() - begun
+        seconds = await drained(running, say, targets) - begun
         after = _sum(map(bed.scrape, running))
         rss = [bed.rss_mib(w) for w in running]
     total = {name: value - before.get(name, 0.0) for name, value in after.items()}
@@ -96,21 +95,30 @@ def _standing_still(running: list[fleet.Worker]) -> Iterator[None]:
             worker.process.send_signal(signal.SIGCONT)
 
 
-async def drained(running: list[fleet.Worker], say: Say, targets: Mapping[int, int]) -> None:
-    """Wait until every partition has passed its target and none has anything left to read."""
-    quiet = 0
-    told = time.monotonic()
+MARK_S = 3.0
+"""A log may end in the mark of a transaction, which no reader counts: with nothing to read for so long, all is read."""
+
+
+async def drained(running: list[fleet.Worker], say: Say, targets: Mapping[int, int]) -> float:
+    """Wait until every partition has passed its target and none has anything left to read; when the last was taken (`perf_counter`)."""
+    quiet, seen = 0, (-1, -1)
+    moved = told = time.perf_counter()
     while quiet < 3:
-        lag = left(running, targets)
-        quiet = quiet + 1 if lag == 0 else 0
-        if time.monotonic() - told > 5:
-            say(f"  {lag} records to go")
-            told = time.monotonic()
+        found, now = left(running, targets), time.perf_counter()
+        if found != seen:
+            seen, moved = found, now
+        lag, missing = found
+        at_rest = lag == 0 and (missing == 0 or now - moved > MARK_S)
+        quiet = quiet + 1 if at_rest else 0
+        if now - told > 5:
+            say(f"  {lag + missing} records to go")
+            told = now
         await asyncio.sleep(0.05 if quiet else 0.2)
+    return moved
 
 
-def left(running: list[fleet.Worker], targets: Mapping[int, int]) -> int:
-    """Records that are not taken yet: up to the targets at least, and whatever else the workers see."""
+def left(running: list[fleet.Worker], targets: Mapping[int, int]) -> tuple[int, int]:
+    """Records that are not taken yet: those that the workers see, and those up to the targets."""
     missing = dict(targets)
     lag = 0
     for worker in running:
@@ -119,7 +127,7 @@ def left(running: list[fleet.Worker], targets: Mapping[int, int]) -> int:
             lag += partition["lag"]
             number = partition["partition"]
             missing[number] = max(0, missing.get(number, 0) - partition["offset"])
-    return lag + sum(missing.values())
+    return lag, sum(missing.values())
 
 
 async def ends(brokers: str, topic: str, partitions: int) -> dict[int, int]:
