@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from connectors.kit.authentication import Authenticated, Bearer
-from connectors.kit.contract import ConfigError, ConnectorConfig, Json, Rejected, Unavailable
+from connectors.kit.contract import ConfigError, ConnectorConfig, ConnectorError, Finding, Json, Rejected, Unavailable
 from connectors.kit.outgoing import Answer, Client, Outgoing, TooSlowError
 from connectors.kit.secret import Secret
 
@@ -90,6 +90,18 @@ class Graphql:
         if not isinstance(told, dict):
             raise Unavailable("the platform's answer is no object")
         return told
+
+
+async def find(graphql: Graphql, number: int) -> Finding:
+    """Whether there is a démarche of this number for us, and in what state it is."""
+    what = f"find démarche {number}"
+    try:
+        found = (await graphql.ask(query("demarche"), demarche=number))["demarche"]
+    except MissingError:
+        return Finding(False, what, "correct its number, or make the token for it")
+    except ConnectorError as error:
+        return Finding(False, what, str(error))
+    return Finding(True, f"{what}: it is {found['state']}")
 
 
 def _meant(errors: Json) -> Exception:

@@ -12,12 +12,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from connectors.demarche.graphql import Graphql, MissingError, Platform, query
+from connectors.demarche.graphql import Graphql, MissingError, Platform, find, query
 from connectors.kit.contract import (
     ConfigError,
     ConnectorConfig,
-    ConnectorError,
-    Finding,
     Item,
     Outcome,
     Reject,
@@ -65,14 +63,7 @@ class Annotation:
 
     async def check(self) -> Report:
         """Find the démarche. Whether the token can write is not tried: a check changes nothing."""
-        what = f"find démarche {self._config.demarche}"
-        try:
-            found = (await self._graphql.ask(query("demarche"), demarche=self._config.demarche))["demarche"]
-        except MissingError:
-            return Report([Finding(False, what, "correct its number, or make the token for it")])
-        except ConnectorError as error:
-            return Report([Finding(False, what, str(error))])
-        return Report([Finding(True, f"{what}: it is {found['state']}")])
+        return Report([await find(self._graphql, self._config.demarche)])
 
     async def send(self, items: Sequence[Item]) -> Sequence[Outcome]:
         """Write the statuses; see `Sink.send`."""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, field_validator
 
-from connectors.demarche.graphql import Graphql, MissingError, Platform, query
+from connectors.demarche.graphql import Graphql, MissingError, Platform, find, query
 from connectors.demarche.hints import Ear, Hints
 from connectors.demarche.records import deletion, life
 from connectors.kit.contract import (
@@ -125,14 +125,9 @@ class Demarche:
 
     async def check(self) -> Report:
         """Find the démarche, and read the first page of each listing."""
-        what = f"find démarche {self._config.demarche}"
-        try:
-            found = (await self._graphql.ask(query("demarche"), demarche=self._config.demarche))["demarche"]
-        except MissingError:
-            return Report([Finding(False, what, "correct its number, or make the token for it")])
-        except ConnectorError as error:
-            return Report([Finding(False, what, str(error))])
-        findings = [Finding(True, f"{what}: it is {found['state']}")]
+        findings = [await find(self._graphql, self._config.demarche)]
+        if not findings[0].ok:
+            return Report(findings)
         for name in LISTINGS:
             try:
                 nodes = (await self._page(name, _Listing()))["nodes"]
