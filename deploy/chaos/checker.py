@@ -60,7 +60,7 @@ def shown(topic: str, value: bytes) -> Record:
         )
         return {k: d[k] for k in same} | {"limits": _limits(d["limits"])}
     episodes = [(e["raised_on"], e["resolved_on"]) for e in d["episodes"]]
-    return {k: d[k] for k in ("rule", "reason", "body", "case", "handoff", "due_on")} | {"episodes": episodes}
+    return {k: d[k] for k in ("rule", "reason", "body", "other", "case", "handoff", "due_on")} | {"episodes": episodes}
 
 
 def _limits(limits: Iterable[Record]) -> list[tuple[Any, ...]]:
@@ -190,9 +190,11 @@ def _alerts(seen: Bus, facts: Facts, groups: list[list[Said]], keys: Keys, now: 
 
 def history(group: list[Said], facts: Facts, keys: Keys, now: int, step: int) -> Iterator[Mapping[bytes, Record]]:
     """The alerts of a group at each established time at which they may change. Before W is known what was admitted before W."""
-    bounds = sorted({facts.first(f) for f in group})
+    came = [(facts.first(f), f) for f in group]
+    bounds = sorted({at for at, _ in came})
+    files: oracle.Files = {}
     for low, high in zip(bounds, [*bounds[1:], now], strict=True):
-        known = oracle.expect([f for f in group if facts.first(f) <= low], keys)
+        known = oracle.expect([f for at, f in came if at <= low], keys, files)
         dues = [oracle.midnight(breach) for _, breach in known.alerts.values() if breach is not None]
         for at in sorted({-(-t // step) * step for t in (low + 1, *dues) if low < t}):
             if at <= high:

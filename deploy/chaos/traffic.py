@@ -224,17 +224,17 @@ def poison(rnd: random.Random, subject: str, good: bytes) -> tuple[bytes, str]:
 
 
 def days(seed: int, facts: int, length: int, first_day: int) -> list[list[Arrival]]:
-    """At least `facts` records over about `length` days and what comes after, by day, each day in random order."""
+    """At least `facts` facts, and what comes twice or is none, over about `length` days and what comes after; each day in random order."""
     rnd = random.Random(seed)  # noqa: S311
     found: list[list[Arrival]] = [[] for _ in range(length + SPAN)]
     count = number = 0
     while count < facts:
         story = Story(seed, number, rnd.randrange(length), first_day)
         number += 1
+        count += len(story.said)
         for arrival in story.arrivals():
             day = min(arrival.day, len(found) - 1)
             found[day].append(arrival._replace(day=day))
-            count += 1
             if rnd.random() < POISON:
                 value, why = poison(rnd, arrival.subject, arrival.value)
                 found[day].append(Arrival(day, "", arrival.subject, value, why))

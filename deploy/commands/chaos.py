@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 
 
 def chaos(
-    facts: Annotated[int, typer.Option(min=1, help="Records to publish, at least.")] = 20_000,
+    facts: Annotated[
+        int, typer.Option(min=1, help="Facts to publish, at least; more records, since some come twice.")
+    ] = 20_000,
     faults: Annotated[int, typer.Option(min=0, help="Faults to let happen, of all kinds in turn.")] = 30,
     fault: Annotated[
         list[str] | None, typer.Option(help="Only this kind of fault; may be given several times.")

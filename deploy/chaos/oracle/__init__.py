@@ -17,7 +17,11 @@ from deploy.chaos.oracle.joining import groups
 from deploy.chaos.oracle.said import Copy, Record, Said, midnight, read
 from schemas.references import Keys
 
-__all__ = ["Copy", "Expected", "Record", "Said", "expect", "groups", "midnight", "read"]
+__all__ = ["Copy", "Expected", "Files", "Record", "Said", "expect", "groups", "midnight", "read"]
+
+File = tuple[Record, list[Clock], list[Said]]
+Files = dict[tuple[bytes, ...], File]
+"""What was found of a case, by the keys of its facts: who asks again with a fact more gives it again."""
 
 
 @dataclass
@@ -39,13 +43,17 @@ class Expected:
         return found
 
 
-def expect(facts: Iterable[Said], keys: Keys) -> Expected:
-    """Everything that these facts, which may have to do with each other, lead to."""
+def expect(facts: Iterable[Said], keys: Keys, known: Files | None = None) -> Expected:
+    """Everything that these facts, which may have to do with each other, lead to. `known` is read and added to."""
+    known = {} if known is None else known
     facts = sorted(facts, key=lambda f: f.key)
     by_case: dict[str, list[Said]] = defaultdict(list)
     for f in facts:
         by_case[f.subject].append(f)
-    files = {subject: case(fs) for subject, fs in by_case.items()}
+    files = {}
+    for subject, fs in by_case.items():
+        same = tuple(f.key for f in fs)
+        files[subject] = known.get(same) or known.setdefault(same, case(fs))
     cuts: dict[frozenset[str], bool] = {}
     for _, _, counted in files.values():
         for f in counted:
@@ -60,7 +68,7 @@ def expect(facts: Iterable[Said], keys: Keys) -> Expected:
 def _journey(
     refs: frozenset[str],
     cases: list[str],
-    files: dict[str, tuple[Record, list[Clock], list[Said]]],
+    files: dict[str, File],
     keys: Keys,
     out: Expected,
 ) -> None:
@@ -100,7 +108,7 @@ def _circles(passages: list[Handoff], keys: Keys) -> list[tuple[int, Handoff]]:
 
 def _alerts(
     cases: list[str],
-    files: dict[str, tuple[Record, list[Clock], list[Said]]],
+    files: dict[str, File],
     passages: list[Handoff],
     circles: list[tuple[int, Handoff]],
     keys: Keys,
@@ -113,9 +121,12 @@ def _alerts(
 
     reasons = {"received": "not-delivered", "accepted": "not-taken", "completed": "silent"}
     for c in cases:
-        about: Record = {"case": c, "handoff": None, "body": c[5:].split("/")[0]}
+        body = c[5:].split("/")[0]
+        about: Record = {"case": c, "handoff": None, "body": body, "other": None}
+        taker = _taker(c, passages, keys)
         for clock in files[c][1]:
-            told = about | {"reason": "breached", "due_on": clock.due, "episodes": clock.overdue}
+            told = about | {"reason": "breached", "due_on": clock.due, "episodes": clock.overdue,
+                            "other": taker if taker != body else None}  # fmt: skip
             yield alert(clock.rule, keys.of(c), clock.start, told, clock.breach)
         if files[c][0]["conflicts"]:
             episode = [(files[c][2][0].date, None)]
@@ -123,7 +134,7 @@ def _alerts(
                 "conflict", keys.of(c), keys.of(c), about | {"reason": "conflict", "due_on": None, "episodes": episode}
             )
     for h in passages:
-        about = {"case": h.sent.subject, "handoff": h.key, "body": h.to}
+        about = _passing(h)
         for clock in h.clocks:
             told = about | {
                 "reason": reasons[clock.rule.rpartition(".")[2]],
@@ -134,12 +145,19 @@ def _alerts(
     if len(circles) > 1:
         day, h = circles[1]
         settled = min((p.since for p in passages if p.state == "completed" and p.since >= day), default=None)
-        about = {
-            "case": h.sent.subject,
-            "handoff": h.key,
-            "body": h.to,
-            "reason": "ping-pong",
-            "due_on": None,
-            "episodes": [(day, settled)],
-        }
-        yield alert("ping-pong", keys.of(h.key), h.sent.key, about)
+        told = _passing(h) | {"reason": "ping-pong", "due_on": None, "episodes": [(day, settled)]}
+        yield alert("ping-pong", keys.of(h.key), h.sent.key, told)
+
+
+def _passing(h: Handoff) -> Record:
+    return {"case": h.sent.subject, "handoff": h.key, "body": h.to, "other": h.sent.body}
+
+
+def _taker(case: str, passages: list[Handoff], keys: Keys) -> str | None:
+    """The body to which a file's request was passed on in the end, by the last passage from each file that was not turned down."""
+    standing = [h for h in passages if h.state in ("sent", "received", "accepted", "completed")]
+    last = {h.sent.subject: h for h in sorted(standing, key=lambda h: (h.sent.date, keys.of(h.key)))}
+    taker, at = None, last.pop(case, None)
+    while at is not None:
+        taker, at = at.to, last.pop(at.to_case or "", None)
+    return taker

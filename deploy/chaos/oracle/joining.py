@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 from deploy.chaos.oracle.said import Said, issuer
 from deploy.chaos.rules import AGREED
@@ -27,13 +28,16 @@ def groups(facts: list[Said], cuts: set[frozenset[str]] = frozenset()) -> list[G
         for r in f.own:
             if r == f.subject or not r.startswith("case:") or frozenset((r, f.subject)) not in cuts:
                 unite(r, f.subject)
+    about: dict[str, list[Said]] = defaultdict(list)
+    for f in facts:
+        about[f.subject].append(f)
     claims = [(r, f) for f in facts for r in f.claimed if frozenset((r, f.subject)) not in cuts]
     moved = True
     while moved:
         moved = False
         for r, f in claims:
             there = sets.setdefault(r, {r})
-            if f.subject not in there and _confirmed(r, f, [g for g in facts if g.subject in there], claims):
+            if f.subject not in there and _confirmed(r, f, (g for case in there for g in about.get(case, ())), claims):
                 moved |= unite(r, f.subject)
     found: dict[int, list[Said]] = defaultdict(list)
     for f in facts:
@@ -41,7 +45,7 @@ def groups(facts: list[Said], cuts: set[frozenset[str]] = frozenset()) -> list[G
     return [(frozenset(sets[fs[0].subject]), fs) for fs in found.values()]
 
 
-def _confirmed(r: str, claim: Said, holders: list[Said], claims: list[tuple[str, Said]]) -> bool:
+def _confirmed(r: str, claim: Said, holders: Iterable[Said], claims: list[tuple[str, Said]]) -> bool:
     """Design 3.2: (a) addressee of a handoff there, (b) bearer of a journey id of a body there, (e) linked by an owner there, (c) both ends
     of a passage tell of it at an external id, (d) a convention."""
     for g in holders:
@@ -57,4 +61,4 @@ def _confirmed(r: str, claim: Said, holders: list[Said], claims: list[tuple[str,
 
 
 def _passes(giver: Said, taker: Said) -> bool:
-    return giver.data.get("to") == taker.body and taker.header["from_body"] == giver.body
+    return giver.data.get("to") == taker.body and taker.from_body == giver.body

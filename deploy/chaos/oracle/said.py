@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -31,26 +32,19 @@ class Said(NamedTuple):
     sequence: int | None
     refs: tuple[str, ...]
     """Other references that it names, the handoff among them."""
-    header: Record
+    own: tuple[str, ...]
+    """What it unites at once: its case, and what its own body issued."""
+    claimed: tuple[str, ...]
+    """What others issued: it waits for their word."""
+    from_body: str | None
     data: Record
+    """The fields of its type that have a value."""
     digest: bytes
 
     @property
     def identity(self) -> tuple[str, str, str]:
         """Two contents under one identity are a conflict."""
         return self.source, self.subject, self.id
-
-    @property
-    def own(self) -> set[str]:
-        """What it unites at once: its case, and what its own body issued."""
-        return {self.subject} | (
-            {r for r in self.refs if issuer(r) == self.body} if self.type != "correction.unlinked" else set()
-        )
-
-    @property
-    def claimed(self) -> list[str]:
-        """What others issued: it waits for their word."""
-        return [r for r in self.refs if issuer(r) != self.body] if self.type != "correction.unlinked" else []
 
 
 class Copy(NamedTuple):
@@ -70,8 +64,13 @@ def read(value: bytes) -> tuple[Said, int]:
     at = header["occurred_at"]
     moment = (int(at[11:13]) * 3600 + int(at[14:16]) * 60 + int(at[17:19])) * 1000 if at else 0
     refs = (*header["references"], *([datum["handoff"]] if datum.get("handoff") else ()))
-    said = Said(blake2b(who + digest, digest_size=16).digest(), schema.name, header["subject"], header["source"].split("/")[0],
-                header["source"], header["id"], header["occurred_on"], moment, header["sequence"], refs, header, datum, digest)  # fmt: skip
+    subject, body = header["subject"], header["source"].split("/")[0]
+    joins = () if schema.name == "correction.unlinked" else refs
+    own = subject, *(r for r in joins if r != subject and issuer(r) == body)
+    claimed = tuple(r for r in joins if issuer(r) != body)
+    data = {name: value for name, value in datum.items() if value is not None}
+    said = Said(blake2b(who + digest, digest_size=16).digest(), schema.name, subject, body, header["source"], header["id"],
+                header["occurred_on"], moment, header["sequence"], refs, own, claimed, header["from_body"], data, digest)  # fmt: skip
     return said, ATTESTED.index(header["attested_by"])
 
 
@@ -80,6 +79,7 @@ def issuer(reference: str) -> str:
     return parse(reference).issuer or reference.split(":")[1] + ":"
 
 
+@cache
 def midnight(day: int) -> int:
     """When a day begins in Paris, ms since the epoch."""
     local = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None) + timedelta(days=day)

@@ -16,6 +16,7 @@ from deploy.chaos.checker import Published, check
 from deploy.chaos.faults import Fault, damage
 from deploy.chaos.run import Plan
 from deploy.cli import app
+from schemas.codec import bus
 from schemas.references import Keys
 
 SHORT = (Fault.KILL, Fault.FREEZE, Fault.CUT, Fault.COMMIT, Fault.DAMAGE)
@@ -34,7 +35,7 @@ def test_in_short_and_the_checker_sees_what_is_broken(tmp_path: Path, monkeypatc
         return check(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(running, "check", spy)
-    found = running.play(Plan(seed=11, facts=500, faults=6, kinds=SHORT, days=30), tmp_path, said)
+    found = running.play(Plan(seed=11, facts=430, faults=6, kinds=SHORT, days=30), tmp_path, said)
     assert not found["violated"], found
     assert found["by fault"]["kill"] >= 1 and found["aborted records"] > 0 and found["merged"] > 0
     seen, *rest = checked[0]
@@ -82,8 +83,6 @@ def _lose_input(seen: Bus, rnd: random.Random) -> None:
 
 
 def _ours(record: Seen) -> bool:
-    from schemas.codec import bus  # noqa: PLC0415
-
     return bus().frame(record.value or b"") is not None
 
 
@@ -99,10 +98,21 @@ def _stale_handoff(seen: Bus, rnd: random.Random) -> None:
     del handoffs[again[-1]]
 
 
+def _wrong_other(seen: Bus, rnd: random.Random) -> None:
+    """The alert of a file that was passed on does not name who has it."""
+    at, datum = next(
+        (i, d)
+        for i, r in reversed(list(enumerate(seen.topics["alerts"])))
+        if r.value is not None and (d := bus().decode(r.value)[1])["rule"] == "answer" and d["other"] is not None
+    )
+    told = bus().encode("alert", datum | {"other": None})
+    seen.topics["alerts"][at] = seen.topics["alerts"][at]._replace(value=told)
+
+
 CONTROLS = {
     "an output dropped": _drop_output, "an alert doubled": _double_alert, "an alert that came and went": _early_alert,
     "a fact skipped": _skip_fact, "an input lost": _lose_input, "a dead letter doubled": _double_letter,
-    "a handoff that is not up to date": _stale_handoff,
+    "a handoff that is not up to date": _stale_handoff, "an alert that does not name the other body": _wrong_other,
 }  # fmt: skip
 
 
