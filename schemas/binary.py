@@ -1,4 +1,4 @@
-"""Avro's binary encoding specialised from a schema: the fast twin of fastavro, worth its while only where mypyc has compiled it.
+"""Avro's binary encoding specialised from a schema: the fast twin of fastavro, which it leaves behind even interpreted.
 
 A `Plan` is a tree of nodes made once from a schema. It takes what is plain: exact types, well-formed bytes. Whatever is not plain
 raises `NotPlainError`, and whoever asked asks fastavro, the codec of record, which decides what is an error. A test holds both equal.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 COMPILED: bool = not __file__.endswith(".py")
-"""Whether this module is machine code; interpreted, fastavro is faster."""
+"""Whether this module is machine code."""
 
 _LEAST, _MOST = -(2**63), 2**63 - 1
 _LEAST_INT, _MOST_INT = -(2**31), 2**31 - 1

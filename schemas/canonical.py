@@ -10,11 +10,12 @@ languages.
 
 from __future__ import annotations
 
-import json
 from datetime import date
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
+
+import orjson
 
 from schemas.catalog import Schema
 
@@ -22,8 +23,6 @@ NOT_CANONICAL = frozenset({"attested_by", "recorded_at", "traceparent", "key_id"
 """Header fields that do not change what was said."""
 
 EPOCH = date(1970, 1, 1).toordinal()
-
-_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, check_circular=False).encode
 
 
 @lru_cache(maxsize=100_000)
@@ -84,7 +83,7 @@ def canonical(schema: Schema, datum: dict[str, Any]) -> bytes:
             data[name] = iso(value) if name in dates else value if isinstance(value, (str, int)) else _plain(value)
     if data:
         content["data"] = data
-    return _dump(content).encode()
+    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
 
 def digest(schema: Schema, datum: dict[str, Any]) -> bytes:

@@ -12,6 +12,7 @@ the way out).
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -19,6 +20,8 @@ from pydantic import ValidationError
 from schemas.models import ANY_EVENT, MODELS, AnyEvent, Attestation, Event, Header
 from schemas.problems import Problem, ProblemCode, UnsoundEventError
 
+Named = Callable[[str], str]
+"""How a path in the datum is told to whoever sent it."""
 PREFIX = "fr.relais."
 """What precedes the name of an event in the attribute `type`."""
 MEDIA_TYPE = "application/cloudevents+json"
@@ -35,6 +38,7 @@ _ATTRIBUTES = {
 }
 _OUTSIDE = {*_ATTRIBUTES, "specversion", "type", "datacontenttype", "dataschema", "attestedby", "data"}
 _IN_DATA = [n for n in Header.model_fields if n not in _ATTRIBUTES.values() and n != "attested_by"]
+_SAID = frozenset(Header.model_fields) - {"id", "source", "attested_by"}
 _ATTRIBUTE_OF = {field: attribute for attribute, field in _ATTRIBUTES.items()}
 
 _NAME = re.compile(r"[A-Za-z_]{1,40}")
@@ -73,9 +77,26 @@ def parse(message: object, *, attested_by: Attestation = Attestation.GATEWAY) ->
     try:
         return ANY_EVENT.validate_python(_record(message, data, attested_by, model))
     except ValidationError as error:
-        raise UnsoundEventError(
-            [_problem(e["loc"], e["type"], e.get("ctx", {}), model) for e in error.errors()]
-        ) from None
+        raise _unsound(error, _message_field) from None
+
+
+def from_fields(
+    name: str, fields: Mapping[str, Any], *, source: str, id_: str, attested_by: Attestation = Attestation.GATEWAY
+) -> AnyEvent:
+    """The event of a type; fields of its header and its own lie beside each other under the names of the catalog.
+
+    Raises `UnsoundEventError` naming fields so.
+    """
+    if name not in MODELS:
+        raise _refuse(ProblemCode.UNKNOWN_TYPE, "type", "write one of the types of the catalog, such as case.opened")
+    header: dict[str, Any] = {"id": id_, "source": source, "references": []}
+    payload: dict[str, Any] = {}
+    for field, value in fields.items():
+        (header if field in _SAID else payload)[field] = value
+    try:
+        return ANY_EVENT.validate_python(_joined(name, header, payload, attested_by, catalog_field))
+    except ValidationError as error:
+        raise _unsound(error, catalog_field) from None
 
 
 def render(event: Event) -> dict[str, Any]:
@@ -103,6 +124,11 @@ def outer_field(field: str) -> str:
     return _ATTRIBUTE_OF.get(name, f"data.{name}")
 
 
+def catalog_field(field: str) -> str:
+    """The path of a field of the datum by its name in the catalog alone, whether of the header or not."""
+    return field.removeprefix("header.")
+
+
 def _refuse(code: ProblemCode, field: str, mend: str) -> UnsoundEventError:
     return UnsoundEventError([Problem(code, field, mend)])
 
@@ -121,33 +147,49 @@ def _record(
     """Take the flat form apart into header and payload."""
     header: dict[str, Any] = {field: message[name] for name, field in _ATTRIBUTES.items() if name in message}
     header |= {name: data[name] for name in _IN_DATA if name in data}
-    header["attested_by"] = attested_by
     header.setdefault("references", [])
+    payload = {name: value for name, value in data.items() if name not in _IN_DATA}
+    return _joined(MODELS_BACK[model], header, payload, attested_by, _message_field)
+
+
+def _joined(
+    name: str, header: dict[str, Any], payload: dict[str, Any], attested_by: Attestation, named: Named
+) -> dict[str, Any]:
+    """What the model of a type validates; `occurred_on` of the instant where it is left out."""
+    header["attested_by"] = attested_by
     moment = header.get("occurred_at")
     if "occurred_on" not in header and isinstance(moment, str) and not moment.endswith("Z"):
         header["occurred_on"] = moment[:10]
-    payload = {name: value for name, value in data.items() if name not in _IN_DATA}
-    if "header" in payload or "type" in payload:
-        mend = "this type has no such field: remove it or correct its name"
-        raise _refuse(ProblemCode.UNKNOWN_FIELD, "data." + ("header" if "header" in payload else "type"), mend)
-    return {"type": model.model_fields["type"].default, "header": header, **payload}
+    for reserved in ("header", "type"):
+        if reserved in payload:
+            raise _refuse(ProblemCode.UNKNOWN_FIELD, named(reserved), _MENDS["extra_forbidden"])
+    return {"type": name, "header": header, **payload}
 
 
-def _problem(loc: tuple[int | str, ...], kind: str, context: dict[str, Any], model: type[Event]) -> Problem:
+def _message_field(path: str) -> str:
+    return outer_field(path) or "data"
+
+
+def _unsound(error: ValidationError, named: Named) -> UnsoundEventError:
+    return UnsoundEventError([_problem(e["loc"], e["type"], e.get("ctx", {}), named) for e in error.errors()])
+
+
+def _problem(loc: tuple[int | str, ...], kind: str, context: dict[str, Any], named: Named) -> Problem:
     """A problem in the sender's terms; an unknown name is repeated only if it can be a name."""
     code = _CODES.get(kind, ProblemCode.WRONG_TYPE)
     parts = list(loc[1:])
     if code is ProblemCode.UNKNOWN_FIELD and not _NAME.fullmatch(str(parts[-1])):
         parts.pop()
     path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).removeprefix(".")
-    field = outer_field(path) if path else "data"
+    field = named(path)
     mend = _MENDS.get(kind)
     if kind in ("enum", "literal_error"):
         mend = f"write one of {context['expected']}"
     elif kind == "value_error":
         mend = str(context["error"])
-    if field == "data.occurred_on" and code is ProblemCode.MISSING_FIELD:
-        mend = "give data.occurred_on, or a time with its local offset (Z does not say the local date)"
+    if path == "header.occurred_on" and code is ProblemCode.MISSING_FIELD:
+        moment = named("header.occurred_at")
+        mend = f"give {field}, or {moment} with its local offset (Z does not say the local date)"
     return Problem(code, field, mend or "write a value of the type that the catalog gives")
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from fastavro import schemaless_reader, schemaless_writer
 
-from schemas import binary, catalog
+from schemas import catalog
 from schemas.binary import NotPlainError, Plan
 from schemas.catalog import Schema
 
@@ -84,14 +84,12 @@ class Codec:
         start = _BODY
         if schema is None:
             schema, start = self._foreign(value)
-        plan = _plan(schema)
-        if plan is not None:
-            try:
-                datum, end = plan.read(value, start)
-                if end == len(value):
-                    return schema, datum
-            except NotPlainError:
-                pass  # fastavro decides
+        try:
+            datum, end = _plan(schema).read(value, start)
+            if end == len(value):
+                return schema, datum
+        except NotPlainError:
+            pass  # fastavro decides
         buffer = BytesIO(value)
         buffer.seek(start)
         try:
@@ -128,26 +126,22 @@ class Codec:
 
 
 _PLANS: dict[bytes, Plan] = {}
-"""The plan of each schema, by fingerprint, where plans are compiled."""
+"""The plan of each schema, by fingerprint."""
 
 
-def _plan(schema: Schema) -> Plan | None:
-    """The plan of a schema where it is faster than fastavro."""
-    if not binary.COMPILED:
-        return None
+def _plan(schema: Schema) -> Plan:
     plan = _PLANS.get(schema.fingerprint)
     if plan is None:
         plan = _PLANS[schema.fingerprint] = Plan(schema.parsed)
     return plan
 
 
-def written(parsed: Any, datum: Any, plan: Plan | None) -> bytes:
-    """The bytes of a datum without any frame, by the plan of its schema if there is one, else by fastavro."""
-    if plan is not None:
-        try:
-            return plan.write(datum)
-        except NotPlainError:
-            pass  # fastavro decides
+def written(parsed: Any, datum: Any, plan: Plan) -> bytes:
+    """The bytes of a datum without any frame, by the plan of its schema; what is not plain by fastavro."""
+    try:
+        return plan.write(datum)
+    except NotPlainError:
+        pass  # fastavro decides
     buffer = BytesIO()
     schemaless_writer(buffer, parsed, datum)
     return buffer.getvalue()

@@ -7,6 +7,7 @@ holds (lists, objects, nulls where they matter, numbers to be written) is left t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 Evaluate = Callable[[Mapping[str, Any]], Any]
@@ -42,6 +43,8 @@ def compiled(ast: Any, functions: Mapping[str, Callable[..., Any]]) -> Evaluate 
         inner = _node(ast, functions)
     except NotFastError:
         return None
+    if ast.type in ("binary", "function"):
+        return inner  # never a null
 
     def evaluate(record: Mapping[str, Any]) -> Any:
         value = inner(record)
@@ -63,8 +66,7 @@ def _node(node: Any, functions: Mapping[str, Callable[..., Any]]) -> Evaluate:
             otherwise = _node(node._else, functions) if node._else is not None else lambda _: None
             return _condition(_node(node.condition, functions), _node(node.then, functions), otherwise)
         case "function" if node.procedure.type == "variable" and node.procedure.value in functions:
-            arguments = [_node(argument, functions) for argument in node.arguments]
-            return _call(functions[node.procedure.value], arguments)
+            return _call(functions[node.procedure.value], node.arguments, functions)
     raise NotFastError
 
 
@@ -142,9 +144,16 @@ def _condition(condition: Evaluate, then: Evaluate, otherwise: Evaluate) -> Eval
     return lambda record: then(record) if _true(condition(record)) else otherwise(record)
 
 
-def _call(function: Callable[..., Any], arguments: list[Evaluate]) -> Evaluate:
+def _call(function: Callable[..., Any], arguments: list[Any], functions: Mapping[str, Callable[..., Any]]) -> Evaluate:
+    given = [_node(argument, functions) for argument in arguments]
+    if given and all(
+        argument.type == "string" for argument in arguments[:-1]
+    ):  # `$label('table', field)`, `$date(field)`
+        bound, last = partial(function, *(argument.value for argument in arguments[:-1])), given[-1]
+        return lambda record: bound(None if (value := last(record)) is NULL else value)
+
     def call(record: Mapping[str, Any]) -> Any:
-        return function(*[None if (value := one(record)) is NULL else value for one in arguments])
+        return function(*[None if (value := one(record)) is NULL else value for one in given])
 
     return call
 

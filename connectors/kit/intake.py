@@ -281,12 +281,12 @@ def _id(record: Record, entry: Entry) -> str:
 
 def _slots(all_said: Sequence[Said]) -> list[tuple[str, Said]]:
     """What is said, each with its place among those of one kind: stable when a mapping gains a statement."""
-    seen: Counter[str] = Counter()
+    seen: dict[str, int] = {}
     placed = []
     for said in all_said:
         kind = str(said.get("type", ""))
-        seen[kind] += 1
-        placed.append((kind if seen[kind] == 1 else f"{kind}-{seen[kind]}", said))
+        seen[kind] = rank = seen.get(kind, 0) + 1
+        placed.append((kind if rank == 1 else f"{kind}-{rank}", said))
     return placed
 
 

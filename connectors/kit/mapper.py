@@ -59,7 +59,10 @@ class Mapper:
             Rejected: the record can never be taken.
             MappingFailedError: the mapping has to be mended.
         """
-        case = self._value("case", self._case, record) if self._case else None
+        try:
+            case = self._case(record) if self._case else None
+        except Exception as error:  # noqa: BLE001 - JSONata meets whatever a record holds
+            raise self._told("case", error) from None
         if self._function is not None:
             found = self._from_python(record)
         else:
@@ -85,39 +88,41 @@ class Mapper:
         when = self._compile(statement.when, f"{at}.when")
         named = {"occurred_on": (statement.on, f"{at}.on"), "occurred_at": (statement.at, f"{at}.at")}
         named |= {name: (text, f"{at}.from.{name}") for name, text in statement.expressions.items()}
-        fields = [
-            (name, self._compile(text, where), where) for name, (text, where) in named.items() if text is not None
+        compiled = [
+            (name, expression, where)
+            for name, (text, where) in named.items()
+            if (expression := self._compile(text, where)) is not None
         ]
         constants = {"type": statement.states, **{k: v for k, v in statement.constants.items() if v is not None}}
 
         def said(record: Mapping[str, Json]) -> Said | None:
-            if when is not None and not self._value(f"{at}.when", when, record):
-                return None
-            found = dict(constants)
-            for name, expression, where in fields:
-                value = self._value(where, expression, record)
-                if value is not None:
-                    found[name] = value
+            where = f"{at}.when"
+            try:
+                if when is not None and not when(record):
+                    return None
+                found = dict(constants)
+                for name, expression, where in compiled:  # noqa: B007 - where it fails
+                    value = expression(record)
+                    if value is not None:
+                        found[name] = value
+            except Exception as error:  # noqa: BLE001 - JSONata meets whatever a record holds
+                raise self._told(where, error) from None
             return found
 
         return said
 
-    def _value(self, where: str, expression: Expression | None, record: Mapping[str, Json]) -> Json:
-        assert expression is not None
-        try:
-            return expression(record)
-        except ExpressionError as error:
-            line = self._document.line(_path(where))
-            raise MappingFailedError(f"{self._document.file}:{line}: {where}: {error}") from None
-        except UnknownLabelError:
-            raise
-        except Rejected as error:
-            raise Rejected(f"{where}: {error.mend}") from None
-        except Exception as error:  # noqa: BLE001 - JSONata meets whatever a record holds
-            line = self._document.line(_path(where))
-            raise MappingFailedError(
-                f"{self._document.file}:{line}: {where}: fails with {type(error).__name__}"
-            ) from None
+    def _told(self, where: str, error: Exception) -> Exception:
+        """What an expression raised, with its place in the mapping."""
+        match error:
+            case UnknownLabelError():
+                return error
+            case Rejected():
+                return Rejected(f"{where}: {error.mend}")
+            case ExpressionError():
+                what = str(error)
+            case _:
+                what = f"fails with {type(error).__name__}"
+        return MappingFailedError(f"{self._document.file}:{self._document.line(_path(where))}: {where}: {what}")
 
     def _compile(self, text: str | None, where: str) -> Expression | None:
         if text is None:

@@ -13,15 +13,15 @@ from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple
 
-from connectors.kit.contract import Cursor, Record
+import orjson
+
+from connectors.kit.contract import Cursor, Json, Record
 from streams.runtime.store import Change, Store
 
 CHECKPOINT = b"c"
 RECORD = b"r"
 HELD = b"h"
-_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
-
-_sorted = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=str).encode
+_rare = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=str).encode
 
 
 class Published(NamedTuple):
@@ -48,7 +48,7 @@ class Checkpoint:
 
     def bytes(self) -> bytes:
         """As it is written."""
-        return _dump(asdict(self)).encode()
+        return _dumped(asdict(self))
 
 
 @dataclass(slots=True)
@@ -70,7 +70,8 @@ class Entry:
 
     def bytes(self) -> bytes:
         """As it is written."""
-        return _dump([self.number, self.content, self.mapping, self.fate, self.revision, self.facts]).encode()
+        facts = {slot: tuple(one) for slot, one in self.facts.items()}
+        return _dumped([self.number, self.content, self.mapping, self.fate, self.revision, facts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,15 @@ class Held:
         r = self.record
         raw = base64.b64encode(r.raw).decode()
         told = [r.key, r.content, raw, r.version, r.place, self.number, self.lane, self.table, self.label]
-        return _dump(told).encode()
+        return _dumped(told)
+
+
+def _dumped(value: Json, option: int = 0) -> bytes:
+    """Compact JSON."""
+    try:
+        return orjson.dumps(value, option=option)
+    except TypeError:  # a number of more than 64 bits, half a character, or what is no JSON and has a text
+        return _rare(value).encode()
 
 
 def entry_key(key: str, version: str | None) -> bytes:
@@ -106,14 +115,14 @@ def held_key(number: int) -> bytes:
 
 def content_digest(record: Record) -> str:
     """Digest of what a record says, in whatever order its fields come."""
-    return blake2b(_sorted(record.content).encode(), digest_size=16).hexdigest()
+    return blake2b(_dumped(record.content, orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
 def read_entry(value: bytes | None) -> Entry:
     """An entry as it was written; a new one if there is none."""
     if value is None:
         return Entry()
-    number, content, mapping, fate, revision, facts = json.loads(value)
+    number, content, mapping, fate, revision, facts = orjson.loads(value)
     return Entry(number, content, mapping, fate, revision, {k: Published(*f) for k, f in facts.items()})
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from connectors.kit.mapper import Said
 from schemas import canonical, cloudevents
 from schemas.checks import problems
-from schemas.cloudevents import PREFIX
 from schemas.codec import Codec
 from schemas.models import AnyEvent, Attestation
-from schemas.problems import Problem, UnsoundEventError
+from schemas.problems import UnsoundEventError
 from schemas.references import Keys, ReferenceFormatError
 from streams.engine.routing import Route, route
 from streams.reasons import Reason
@@ -87,7 +86,7 @@ class Stating:
         value = self._codec.encode(event.type, datum)
         found = problems(schema, datum, speaker=self.body, today=int(time.time() // DAY_S), size=len(value))
         if found:
-            raise UnsoundEventError([Problem(p.code, p.field.removeprefix("header."), p.mend) for p in found])
+            raise UnsoundEventError([replace(p, field=cloudevents.catalog_field(p.field)) for p in found])
         for name in strangers(datum, self._known):
             raise UnknownBodyError(name)
         digest = canonical.digest(schema, datum).hex()[:32]
@@ -95,16 +94,9 @@ class Stating:
         return Fact(id_, event.type, event.header.subject, value, at, digest, event.header.sequence or 0, event)
 
     def _event(self, said: Said, id_: str, sequence: int) -> AnyEvent:
-        data = {"sequence": sequence, **said}
-        message: dict[str, Any] = {"specversion": "1.0", "id": id_, "source": self.source, "data": data}
-        message["type"] = PREFIX + str(data.pop("type", ""))
-        for field, attribute in (("subject", "subject"), ("occurred_at", "time"), ("traceparent", "traceparent")):
-            if field in data:
-                message[attribute] = data.pop(field)
-        try:
-            return cloudevents.parse(message, attested_by=Attestation.GATEWAY)
-        except UnsoundEventError as error:
-            raise UnsoundEventError([Problem(p.code, _inner(p.field), p.mend) for p in error.problems]) from None
+        fields = {"sequence": sequence, **said}
+        name = str(fields.pop("type", ""))
+        return cloudevents.from_fields(name, fields, source=self.source, id_=id_, attested_by=Attestation.GATEWAY)
 
 
 UNSOUND = (UnsoundEventError, UnknownBodyError, ReferenceFormatError)
@@ -122,8 +114,3 @@ def refusal_of(error: UnsoundEventError | UnknownBodyError | ReferenceFormatErro
     personal = "national-identity-number" in codes
     detail = "; ".join(f"{p.field}: {p.mend}" if p.field else p.mend for p in error.problems[:8])
     return Refusal(Reason.PERSONAL_NUMBER if personal else Reason.INVALID, first.field or None, detail)
-
-
-def _inner(field: str) -> str:
-    """A field of the CloudEvents form in the mapping's words."""
-    return {"time": "occurred_at"}.get(field, field.removeprefix("data."))

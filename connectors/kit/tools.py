@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -36,6 +37,7 @@ class Tools:
         self.zone = zone
         """Time zone of the source."""
         self._labels = labels
+        self._parsed = lru_cache(4_096)(partial(_parsed, zone))
 
     def functions(self) -> dict[str, Callable[..., Any]]:
         """The functions by the name that expressions call them by."""
@@ -91,15 +93,16 @@ class Tools:
                 "a date is not of a form that is known: write 2026-03-01, 01/03/2026 or an ISO 8601 instant"
             ) from None
 
-    def _parsed(self, text: str) -> datetime:
-        if match := _LOCAL.fullmatch(text):
-            day, month, year, hour, minute, second = (int(g) if g else 0 for g in match.groups())
-            return datetime(year, month, day, hour, minute, second, tzinfo=self.zone)
-        if match := _COMPACT.fullmatch(text):
-            year, month, day = map(int, match.groups())
-            return datetime(year, month, day, tzinfo=self.zone)
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=self.zone) if moment.tzinfo is None else moment.astimezone(self.zone)
+
+def _parsed(zone: ZoneInfo, text: str) -> datetime:
+    if match := _LOCAL.fullmatch(text):
+        day, month, year, hour, minute, second = (int(g) if g else 0 for g in match.groups())
+        return datetime(year, month, day, hour, minute, second, tzinfo=zone)
+    if match := _COMPACT.fullmatch(text):
+        year, month, day = map(int, match.groups())
+        return datetime(year, month, day, tzinfo=zone)
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
 
 
 def today(zone: ZoneInfo, now: float) -> date:

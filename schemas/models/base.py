@@ -76,16 +76,21 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+_AS_IT_IS = frozenset({str, int, bool, type(None)})
+
+
 def plain(value: Any) -> Any:
     """The value as the codec writes it."""
-    if value is None or type(value) is str:  # most of them
+    if type(value) in _AS_IT_IS:  # most of them
         return value
-    if isinstance(value, Model):
-        return {name: plain(item) for name, item in value.__dict__.items()}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple):
         return [plain(v) for v in value]
-    if isinstance(value, datetime):
-        return (value - _EPOCH_INSTANT) // timedelta(milliseconds=1)
-    return value.toordinal() - _EPOCH if isinstance(value, date) else value
+    if isinstance(value, date):
+        instant = isinstance(value, datetime)
+        return (value - _EPOCH_INSTANT) // timedelta(milliseconds=1) if instant else value.toordinal() - _EPOCH
+    if isinstance(value, Model):  # last: pydantic answers this slowly
+        kept = _AS_IT_IS
+        return {name: item if type(item) in kept else plain(item) for name, item in value.__dict__.items()}
+    return value

@@ -11,7 +11,6 @@ from typing import Any
 
 from fastavro import parse_schema
 
-from schemas import binary
 from schemas.binary import Plan
 from schemas.codec import MARKER, bus, written
 from streams.engine.cases import Case
@@ -64,7 +63,7 @@ class _Item:
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self._parsed = parse_schema(schema)
-        self._plan = Plan(self._parsed) if binary.COMPILED else None
+        self._plan = Plan(self._parsed)
 
     def write(self, datum: dict[str, Any]) -> bytes:
         """One item."""

@@ -12,6 +12,8 @@ from typing import Any
 import avro.io
 import avro.schema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from schemas import canonical, catalog, codec
 from schemas.cloudevents import parse
@@ -101,6 +103,19 @@ def test_our_code_computes_the_vector(vector: dict[str, Any]) -> None:
     assert decoded_schema is schema
     assert canonical.canonical(schema, datum).decode() == vector["canonical"]
     assert canonical.digest(schema, datum).hex() == vector["sha256"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=30), st.lists(st.text(max_size=8), max_size=4), st.integers(-(2**63), 2**63 - 1))
+def test_any_text_is_written_as_json_has_it(text: str, references: list[str], number: int) -> None:
+    """Escapes, control characters, characters beyond the first plane: the canonical text is that of the plain rule."""
+    event = parse(next(v["event"] for v in EVENTS if v["event"]["type"] == "fr.relais.case.step-started"))
+    schema, datum = codec.events().latest(event.type), event.to_datum()
+    datum["header"] |= {"id": text, "references": references, "sequence": number}
+    written = canonical.canonical(schema, datum).decode()
+    told = json.loads(written)
+    assert (told["id"], told["references"], told["sequence"]) == (text, sorted(set(references)), number)
+    assert written == json.dumps(told, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 @pytest.mark.parametrize("vector", EVENTS, ids=lambda v: v["name"])
