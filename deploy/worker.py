@@ -26,8 +26,16 @@ if TYPE_CHECKING:
 FACT_BYTES = 4_096
 """Memory that a decoded fact takes with its share of the fold, about (measured by `relais bench pipeline`)."""
 
-QUIETER = {"faust": logging.WARNING, "mode": logging.WARNING, "uvicorn": logging.WARNING, "aiokafka": logging.CRITICAL}
-"""Libraries that say much of no use to an operator; what fails there is told again by the runtime, with a reason."""
+QUIETER = {
+    "faust": logging.WARNING,
+    "mode": logging.WARNING,
+    "uvicorn": logging.WARNING,
+    "httpx2": logging.WARNING,
+    "asyncssh": logging.WARNING,
+    "aiokafka": logging.CRITICAL,
+}
+"""Libraries that say much of no use to an operator, or addresses with rights and names in them (httpx2, asyncssh); what fails there is
+told again by the runtime, with a reason."""
 
 
 def brokers(settings: Settings) -> str:

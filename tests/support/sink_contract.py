@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -68,10 +68,14 @@ class SinkPlace(Protocol):
         ...
 
 
+Takes = Literal["handoffs", "statuses"]
+
+
 @dataclass
 class SinkBed:
     """An instance with handoffs in it, and the connector."""
 
+    takes: ClassVar[Takes] = "handoffs"
     kafka: LocalKafka
     instance: str
     folder: Path
@@ -81,11 +85,14 @@ class SinkBed:
 
     async def say(self, number: int, state: str | None, **changes: Any) -> None:
         """A handoff comes to be in a state; None: it is no more."""
-        datum = outputs.handoff(number + 1, state=state, **changes)
-        key = KEYS.of(datum["handoff"])
-        value = codec.bus().encode("handoff", datum) if state else None
+        key, value = self.record(number + 1, state, **changes)
         async with self.producer.transaction():
-            await self.producer.send_and_wait(f"{self.instance}.handoffs", value, key, partition=key[1] % 2)
+            await self.producer.send_and_wait(f"{self.instance}.{self.takes}", value, key, partition=key[1] % 2)
+
+    def record(self, number: int, state: str | None, **changes: Any) -> tuple[bytes, bytes | None]:
+        """A handoff as the bus has it: key and value."""
+        datum = outputs.handoff(number, state=state, **changes)
+        return KEYS.of(datum["handoff"]), codec.bus().encode("handoff", datum) if state else None
 
     @asynccontextmanager
     async def running(self, sink: Sink | None = None) -> AsyncIterator[Outlet]:
@@ -101,8 +108,9 @@ class SinkBed:
     def outlet(self, sink: Sink | None = None) -> Outlet:
         """The connector, not started."""
         file = ConnectorFile(
-            name="contract", connector="contract", body=BODY, system="legacy", time_zone="Europe/Paris"
-        )
+            name="contract", connector="contract", body=BODY, system="legacy", time_zone="Europe/Paris",
+            takes=(self.takes,),
+        )  # fmt: skip
         sink = sink or self.place.sink()
         spec = Spec(self.folder / "contract.yaml", file, type(sink), ConnectorConfig())
         runtime = RuntimeConfig(
@@ -130,8 +138,27 @@ class SinkBed:
         ]
 
 
+class StatusBed(SinkBed):
+    """With statuses in it: each of a journey with case `n` of the body, and the handoff whose states it shows."""
+
+    takes: ClassVar[Takes] = "statuses"
+
+    def record(self, number: int, state: str | None, *, to: str = BODY) -> tuple[bytes, bytes | None]:  # type: ignore[override]
+        """The status: key and value."""
+        case, reference = f"case:{to}/{number}", KEYS.of(f"case:{to}/{number}")
+        passage = {
+            "handoff": KEYS.of(f"handoff:{to}:{number:032x}"), "from_body": to, "to": "viriat", "kind": "consultation",
+            "step": None, "state": state, "visibility": "everyone", "sent_on": 20_000, "since": 20_000, "due_on": None,
+        }  # fmt: skip
+        value = outputs.status([{"case": case, "body": to}], [reference], [passage]) if state else None
+        return reference, value
+
+
 class SinkContract:
     """The suite. Subclass it, and give the fixture `place`."""
+
+    bed_of: ClassVar[type[SinkBed]] = SinkBed
+    """`StatusBed` for a sink that takes statuses."""
 
     @pytest.fixture
     async def bed(self, kafka: LocalKafka, instance: str, tmp_path: Path, place: SinkPlace) -> AsyncIterator[SinkBed]:
@@ -142,7 +169,7 @@ class SinkContract:
         producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=f"{instance}.test")
         await producer.start()
         try:
-            yield SinkBed(kafka, instance, tmp_path, place, producer, book())
+            yield self.bed_of(kafka, instance, tmp_path, place, producer, book())
         finally:
             await producer.stop()
 

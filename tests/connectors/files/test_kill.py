@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
-import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from deploy import topics
 from deploy.local_kafka import LocalKafka
-from deploy.settings import load
 from tests.connectors.files.conftest import Spot
-from tests.connectors.kit.test_run import running, stated
 from tests.support import openssh
+from tests.support.connector_process import Runs
 
 MAPPING = """
 case: "'{name}-' & numero"
@@ -41,37 +36,22 @@ def lay(folder: Path, name: str, spot: Spot) -> Path:
     return folder / f"{name}.yaml"
 
 
-async def killed(
-    kafka: LocalKafka, instance: str, folder: Path, spots: dict[str, Spot], kills: int, count: int
-) -> None:
-    settings = load(
-        brokers=kafka.bootstrap, instance=instance, partitions=4, output_partitions=1, data_dir=folder / "data"
-    )
-    settings.ensure_reference_secret()
-    await topics.ensure_instance(settings, kafka.bootstrap)
-    files = [lay(folder, name, spot) for name, spot in spots.items()]
+async def killed(runs: Runs, spots: dict[str, Spot], kills: int, count: int) -> None:
+    await runs.prepare()
+    files = [lay(runs.folder, name, spot) for name, spot in spots.items()]
     half = count // 2
     for spot in spots.values():
         for number, numbers in enumerate((range(half), range(half, count))):
             spot.put("x.tmp", "numero;etat\n" + "".join(f"{n};depose\n" for n in numbers))
             (spot.path / "x.tmp").rename(spot.path / f"{number}.csv")
-    expected = len(spots) * count
-    for turn in range(kills):
-        with running(kafka, instance, folder, files):
-            before, end = (await stated(kafka, instance)).total(), time.monotonic() + 60
-            while (now := (await stated(kafka, instance)).total()) == before and now < expected:
-                assert time.monotonic() < end, (folder / "run.log").read_text()
-            await asyncio.sleep(0.02 * (turn % 5))
-    with running(kafka, instance, folder, files) as process:
-        end = time.monotonic() + 100
-        while len(await stated(kafka, instance)) < expected or any(spot.names(".work") for spot in spots.values()):
-            assert time.monotonic() < end, (folder / "run.log").read_text()
-        process.terminate()
-        assert process.wait(20) in (
-            0,
-            -signal.SIGTERM,
-        )  # what was killed may have stated all: this one had not begun yet
-    assert await stated(kafka, instance) == Counter(f"case:viriat/{s.upper()}-{n}" for s in spots for n in range(count))
+    await runs.killed(files, kills, len(spots) * count)
+
+    async def done() -> bool:
+        return len(await runs.stated()) >= len(spots) * count and not any(s.names(".work") for s in spots.values())
+
+    await runs.finished(files, done)
+    expected = Counter(f"case:viriat/{s.upper()}-{n}" for s in spots for n in range(count))
+    assert await runs.stated() == expected
     assert all(len(spot.names("done")) == 2 and spot.names(".work") == [] for spot in spots.values())
 
 
@@ -89,11 +69,11 @@ def spots(tmp_path: Path, sshd: openssh.Server) -> dict[str, Spot]:
 async def test_killed_in_the_middle_every_record_is_stated_once(
     kafka: LocalKafka, instance: str, tmp_path: Path, spots: dict[str, Spot]
 ) -> None:
-    await killed(kafka, instance, tmp_path, spots, kills=1, count=300)
+    await killed(Runs(kafka, instance, tmp_path), spots, kills=1, count=300)
 
 
 @pytest.mark.long
 async def test_killed_again_and_again_every_record_is_stated_once(
     kafka: LocalKafka, instance: str, tmp_path: Path, spots: dict[str, Spot]
 ) -> None:
-    await killed(kafka, instance, tmp_path, spots, kills=12, count=4_000)
+    await killed(Runs(kafka, instance, tmp_path), spots, kills=12, count=4_000)

@@ -131,7 +131,7 @@ class ReceiverPlace:
 
     def __init__(self, stack: AsyncExitStack) -> None:
         self._stack = stack
-        self._kept: dict[str, dict[str, Any]] = {}
+        self.kept: dict[str, dict[str, Any]] = {}
         self._down = False
         self.url = ""
         self.app = Starlette(routes=[Route("/", self._take, methods=["HEAD", "POST"])])
@@ -142,7 +142,8 @@ class ReceiverPlace:
         body = await request.body()
         if request.method == "POST":
             id_ = verified(request.headers, body, [KEY], time.time(), 300)
-            self._kept.setdefault(id_, {"id": id_, "state": json.loads(body)["data"].get("state")})
+            told = json.loads(body)
+            self.kept.setdefault(id_, {"id": id_, "key": told["key"], "state": told["data"].get("state")})
         return JSONResponse({"received": True})
 
     def sink(self) -> WebhookOut:
@@ -153,7 +154,7 @@ class ReceiverPlace:
         return made
 
     async def received(self) -> list[dict[str, Any]]:
-        return list(self._kept.values())
+        return list(self.kept.values())
 
     async def take_down(self) -> None:
         self._down = True

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
-import signal
-import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from connectors import hubee
-from deploy import topics
 from deploy.local_kafka import LocalKafka
-from deploy.settings import load
 from tests.connectors.hubee.hub import HubeePlace, hub_at
-from tests.connectors.kit.test_run import running, stated
 from tests.connectors.soap.application import MAPPING, WSDL, SoapPlace
+from tests.support.connector_process import Runs
 
 FILE = """
 name: {name}
@@ -53,52 +48,39 @@ def lay(folder: Path, hub: str, soap: str) -> list[Path]:
     return [folder / f"{name}.yaml" for name in config]
 
 
-async def _killed(kafka: LocalKafka, instance: str, folder: Path, kills: int, count: int) -> None:
-    settings = load(
-        brokers=kafka.bootstrap, instance=instance, partitions=4, output_partitions=1, data_dir=folder / "data"
-    )
-    settings.ensure_reference_secret()
-    await topics.ensure_instance(settings, kafka.bootstrap)
-    hub, soap = HubeePlace(folder), SoapPlace()
+async def _killed(runs: Runs, kills: int, count: int) -> None:
+    await runs.prepare()
+    hub, soap = HubeePlace(runs.folder), SoapPlace()
     try:
         await hub.bring_back()
         await soap.bring_back()
-        files = lay(folder, hub.address, soap.service)
+        files = lay(runs.folder, hub.address, soap.service)
         soap.application.rows = [
             (str(n), "DEPOSE", f"2026-03-02T{n // 60 % 24:02}:{n % 60:02}:00", 1) for n in range(count)
         ]
         async with hub_at(hub.address, hub.fake) as other:
             cases = [await other.send(f"TD-{n}") for n in range(count)]
-        for turn in range(kills):
-            with running(kafka, instance, folder, files):
-                before, end = (await stated(kafka, instance)).total(), time.monotonic() + 60
-                while (now := (await stated(kafka, instance)).total()) == before and now < 2 * count:
-                    assert time.monotonic() < end, (folder / "run.log").read_text()
-                await asyncio.sleep(0.02 * (turn % 5))
-        with running(kafka, instance, folder, files) as process:
-            end = time.monotonic() + 100
-            while len(await stated(kafka, instance)) < 2 * count or hub.waiting("SI"):
-                assert time.monotonic() < end, (folder / "run.log").read_text()
-            process.terminate()
-            assert process.wait(20) in (
-                0,
-                -signal.SIGTERM,
-            )  # what was killed may have stated all: this one had not begun yet
+        await runs.killed(files, kills, 2 * count)
+
+        async def done() -> bool:
+            return len(await runs.stated()) >= 2 * count and not hub.waiting("SI")
+
+        await runs.finished(files, done)
     finally:
         await soap.close()
         await hub.close()
     expected = {f"case:viriat/EtatCivil-{case}" for case in cases} | {f"case:viriat/R-{n}" for n in range(count)}
-    assert await stated(kafka, instance) == Counter(expected)
+    assert await runs.stated() == Counter(expected)
     assert {case["status"] for case in hub.fake.cases.values()} == {"SI_RECEIVED"}
     assert len(hub.waiting("OSL")) == count, "the sender is told once of each"
-    assert "secret of EtatCivil" not in (folder / "run.log").read_text()
+    assert "secret of EtatCivil" not in runs.log
 
 
 @pytest.mark.system
 async def test_killed_in_the_middle_every_record_is_stated_once(
     kafka: LocalKafka, instance: str, tmp_path: Path
 ) -> None:
-    await _killed(kafka, instance, tmp_path, kills=1, count=25)
+    await _killed(Runs(kafka, instance, tmp_path), kills=1, count=25)
 
 
 @pytest.mark.long
@@ -106,4 +88,4 @@ async def test_killed_in_the_middle_every_record_is_stated_once(
 async def test_killed_again_and_again_every_record_is_stated_once(
     kafka: LocalKafka, instance: str, tmp_path: Path
 ) -> None:
-    await _killed(kafka, instance, tmp_path, kills=10, count=300)
+    await _killed(Runs(kafka, instance, tmp_path), kills=10, count=300)

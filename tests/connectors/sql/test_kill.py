@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from deploy import topics
 from deploy.local_kafka import LocalKafka
-from deploy.settings import load
-from tests.connectors.kit.test_run import running, stated
 from tests.connectors.sql.base import Base
+from tests.support.connector_process import Runs
 
 MAPPING = """
 case: "'{prefix}-' & {number}"
@@ -70,39 +65,26 @@ def fill(base: Base, numbers: range) -> None:
         )
 
 
-async def killed(kafka: LocalKafka, instance: str, folder: Path, base: Base, kills: int, count: int) -> None:
-    settings = load(
-        brokers=kafka.bootstrap, instance=instance, partitions=4, output_partitions=1, data_dir=folder / "data"
-    )
-    settings.ensure_reference_secret()
-    await topics.ensure_instance(settings, kafka.bootstrap)
-    files = lay(folder, base)
+async def killed(runs: Runs, base: Base, kills: int, count: int) -> None:
+    await runs.prepare()
+    files = lay(runs.folder, base)
     fill(base, range(count))
-    for turn in range(kills):
-        with running(kafka, instance, folder, files):
-            before, end = (await stated(kafka, instance)).total(), time.monotonic() + 60
-            while (now := (await stated(kafka, instance)).total()) == before and now < 2 * count:
-                assert time.monotonic() < end, (folder / "run.log").read_text()
-            await asyncio.sleep(0.02 * (turn % 5))
+    await runs.killed(files, kills, 2 * count)
     fill(base, range(count, count + 10))
-    with running(kafka, instance, folder, files) as process:
-        end = time.monotonic() + 100
-        while len(await stated(kafka, instance)) < 2 * (count + 10) or base.rows("SELECT id FROM outbox"):
-            assert time.monotonic() < end, (folder / "run.log").read_text()
-        process.terminate()
-        assert process.wait(20) in (
-            0,
-            -signal.SIGTERM,
-        )  # what was killed may have stated all: this one had not begun yet
+
+    async def done() -> bool:
+        return len(await runs.stated()) >= 2 * (count + 10) and not base.rows("SELECT id FROM outbox")
+
+    await runs.finished(files, done)
     expected = Counter(f"case:viriat/{name}-{n}" for n in range(count + 10) for name in ("POLL", "OUTBOX"))
-    assert await stated(kafka, instance) == expected
+    assert await runs.stated() == expected
 
 
 @pytest.mark.parametrize("base", ["postgresql", "mariadb"], indirect=True)
 async def test_killed_in_the_middle_every_row_is_stated_once(
     kafka: LocalKafka, instance: str, tmp_path: Path, base: Base
 ) -> None:
-    await killed(kafka, instance, tmp_path, base, kills=1, count=300)
+    await killed(Runs(kafka, instance, tmp_path), base, kills=1, count=300)
 
 
 @pytest.mark.long
@@ -110,4 +92,4 @@ async def test_killed_in_the_middle_every_row_is_stated_once(
 async def test_killed_again_and_again_every_row_is_stated_once(
     kafka: LocalKafka, instance: str, tmp_path: Path, base: Base
 ) -> None:
-    await killed(kafka, instance, tmp_path, base, kills=12, count=4_000)
+    await killed(Runs(kafka, instance, tmp_path), base, kills=12, count=4_000)
