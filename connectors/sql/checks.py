@@ -53,6 +53,14 @@ def of_poll(connection: Connection, config: PollConfig, plan: Plan) -> Iterator[
             mend = "name the columns of the primary key, or make sure yourself that they differ from row to row"
             yield Finding(True, f"nothing in the database keeps {', '.join(key)} unique", mend)
     yield from _of_modified(connection, config, plan)
+    if config.vanished is None:
+        yield Finding(
+            True, "a row that is deleted is not noticed", "set `vanished` if the software deletes what was not closed"
+        )
+    else:
+        yield Finding(
+            True, f"rows that are deleted are noticed: every {config.vanished.every_h:g} h all keys are gone through"
+        )
 
 
 def _of_modified(connection: Connection, config: PollConfig, plan: Plan) -> Iterator[Finding]:

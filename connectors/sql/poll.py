@@ -1,11 +1,13 @@
 """`sql-poll`: read a table that nobody may change, again and again, without losing what is committed late.
 
 There is no bare cursor. Each poll begins some time (`overlap`) before the newest modification that was seen, since a transaction that bears
-an earlier time may be committed later; what is read twice is one fact, and the runner publishes it once.
+an earlier time may be committed later; what is read twice is one fact, and the runner publishes it once. Rows that are no more are
+noticed where `vanished` says so.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -16,13 +18,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 from sqlalchemy import ColumnElement, Connection, FromClause
 
-from connectors.kit.contract import Batch, ConfigError, Cursor, Record, Refused, Report
+from connectors.kit.contract import Batch, ConfigError, Cursor, Json, Record, Refused, Report
 from connectors.sql import checks, reading
 from connectors.sql.server import Server, ServerConfig
 from connectors.sql.values import Moment, UnreadableError, before, key_of, moment_of, moment_text, no_later, to_json
+from connectors.sql.vanished import VANISHED, Known, Vanished
 
 NO_DATES = ("0000-00-00", "infinity", "-infinity")
 """What MariaDB keeps for a date that is none, and PostgreSQL for one without end; read as text."""
+
+WHOLE: Cursor = {"whole": True}
+"""Cursor of a table that is read whole each time, once that was done."""
 
 
 class PollConfig(ServerConfig):
@@ -45,6 +51,8 @@ class PollConfig(ServerConfig):
     be overtaken). So much is read again at each poll: take it generously."""
     time_zone: str
     """Zone of times without an offset, such as `Europe/Paris` or `Indian/Reunion`."""
+    vanished: Vanished | None = None
+    """How rows that are no more are noticed; without, they are not."""
     page_rows: int = Field(default=5_000, ge=1)
     """Rows asked of the database at once."""
     batch_rows: int = Field(default=1_000, ge=1)
@@ -80,6 +88,8 @@ class Plan:
     """Whether rows may have no `modified`."""
     version: int | None
     """Place of the version among the names."""
+    kept: Sequence[str] = ()
+    """Those of the names that are remembered of a row, in case it vanishes."""
 
 
 class Poll:
@@ -92,6 +102,7 @@ class Poll:
         self._zone = ZoneInfo(config.time_zone)
         self._server = Server(config, read_only=True)
         self._plan: Plan | None = None
+        self._known: Known | None = None
 
     async def check(self) -> Report:
         """Connect; columns, rights, clock, index, rows without a date."""
@@ -102,24 +113,50 @@ class Poll:
     async def close(self) -> None:
         """Give the connections back."""
         await self._server.close()
+        if self._known is not None:
+            self._known.close()
+            self._known = None
 
     async def read(self, since: Cursor) -> AsyncIterator[Batch]:
-        """What was modified since, and the overlap before it; every row if no column says when."""
+        """What was modified since, and the overlap before it; every row if no column says when; then what is no more."""
         if self._plan is None:
             self._plan = await self._server.run(self.plan)
-        plan = self._plan
+        at = since
+        async for batch in self._rows(self._plan, since):
+            at = batch.cursor
+            yield batch
+        if (
+            self._config.vanished is not None and since is not None
+        ):  # a first reading, or a dry run, has nothing to compare with
+            known = self._ledger(self._config.vanished)
+            if known.due():
+                await self._scan(self._plan, known)
+            for gone in known.gone():
+                yield Batch([self._gone(key, content) for key, content in gone], at)
+
+    async def ack(self, batch: Batch) -> None:
+        """Remember what was published, where what vanishes is noticed."""
+        if self._config.vanished is not None and self._plan is not None:
+            known, kept = self._ledger(self._config.vanished), (*self._plan.kept, VANISHED)
+            found = [r for r in batch.records if isinstance(r, Record)]
+            rows = [(r.key, {name: r.content[name] for name in kept if name in r.content}) for r in found]
+            await asyncio.to_thread(known.published, rows)
+
+    async def _rows(self, plan: Plan, since: Cursor) -> AsyncIterator[Batch]:
+        """The rows of one poll."""
         if plan.modified is None:
-            async for rows in self._pages(plan, plan.key, None):
-                yield Batch([self._record(plan, row, row[: len(plan.key)]) for row in rows], None)
+            cursor = None if self._config.vanished is None else WHOLE
+            async for rows in self._pages(plan.wanted, plan.key, None):
+                yield Batch([self._record(plan, row, row[: len(plan.key)]) for row in rows], cursor)
             return
         if plan.may_lack:
-            async for rows in self._pages(plan, plan.key, plan.modified.is_(None)):
+            async for rows in self._pages(plan.wanted, plan.key, plan.modified.is_(None)):
                 yield Batch([self._record(plan, row, row[: len(plan.key)]) for row in rows], since)
         reached = self._reached(since)
         start = None if reached is None else before(reached, self._config.overlap, self._zone)
         where = plan.modified.is_not(None) if start is None else plan.modified >= start
         now = datetime.now(UTC)
-        async for rows in self._pages(plan, (plan.modified, *plan.key), where):
+        async for rows in self._pages(plan.wanted, (plan.modified, *plan.key), where):
             reached = self._furthest(reached, rows, now)
             kept = since if reached is None else {"modified": moment_text(reached)}
             yield Batch([self._record(plan, row, row[1 : 1 + len(plan.key)]) for row in rows], kept)
@@ -144,18 +181,46 @@ class Poll:
         may_lack = modified is not None and getattr(modified, "nullable", True) is not False
         lower = [name.lower() for name in asked]
         version = lower.index(config.version.lower()) if config.version else None
-        return Plan(source, list(asked), wanted, key, modified, may_lack, version)
+        return Plan(source, list(asked), wanted, key, modified, may_lack, version, self._kept(list(asked)))
+
+    def _kept(self, names: Sequence[str]) -> Sequence[str]:
+        """Names of what is remembered of a row. Raises `ConfigError`."""
+        if self._config.vanished is None:
+            return ()
+        known = {name.lower(): name for name in names}
+        if VANISHED in known:
+            raise ConfigError(f"there is a column {VANISHED}: give a query that names it otherwise", "vanished")
+        if missing := [name for name in self._config.vanished.keep if name.lower() not in known]:
+            raise ConfigError(f"{', '.join(missing)} is not read: there are {', '.join(names)}", "vanished.keep")
+        return [known[name.lower()] for name in (*self._config.key, *self._config.vanished.keep)]
+
+    def _ledger(self, config: Vanished) -> Known:
+        if self._known is None:
+            self._known = Known(config)
+        return self._known
+
+    async def _scan(self, plan: Plan, known: Known) -> None:
+        """Go through the keys. Raises `Unavailable` if too many are missing."""
+        async for rows in self._pages((), plan.key, None):
+            keys = [key for row in rows if (key := key_of(list(row), self._zone)) is not None]
+            await asyncio.to_thread(known.met, keys)
+        await asyncio.to_thread(known.ended)
+
+    def _gone(self, key: str, content: dict[str, Json]) -> Record:
+        version = None if self._config.version is None else f"{VANISHED} {content[f'{VANISHED}_at']}"
+        return Record(key, content, version=version, place=self._config.table or "query")
 
     async def _pages(
-        self, plan: Plan, order: Sequence[ColumnElement[Any]], where: ColumnElement[bool] | None
+        self,
+        wanted: Sequence[ColumnElement[Any]],
+        order: Sequence[ColumnElement[Any]],
+        where: ColumnElement[bool] | None,
     ) -> AsyncIterator[Sequence[reading.Row]]:
         """Rows in this order, in portions that are published at once."""
         config = self._config
         after: list[Any] | None = None
         while True:
-            ask = partial(
-                reading.page, wanted=plan.wanted, order=order, where=where, after=after, limit=config.page_rows
-            )
+            ask = partial(reading.page, wanted=wanted, order=order, where=where, after=after, limit=config.page_rows)
             rows = await self._server.run(ask)
             for start in range(0, len(rows), config.batch_rows):
                 yield rows[start : start + config.batch_rows]
@@ -188,7 +253,7 @@ class Poll:
         return Record(named, content, version=None if version is None else str(version), place=place)
 
     def _reached(self, since: Cursor) -> Moment | None:
-        if since is None:
+        if since is None or since == WHOLE:
             return None
         try:
             return moment_of(since["modified"])

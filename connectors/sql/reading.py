@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 
 from connectors.kit.contract import ConfigError
+from connectors.sql.written import as_written
 
 Row = Sequence[Any]
 
@@ -31,7 +32,7 @@ Row = Sequence[Any]
 def table(connection: Connection, name: str) -> Table:
     """A table (`schema.table` or `table`) as the database describes it. Raises `NoSuchTableError`."""
     schema, _, plain = name.rpartition(".")
-    return Table(plain, MetaData(), schema=schema or None, autoload_with=connection, resolve_fks=False)
+    return Table(plain, as_written(MetaData()), schema=schema or None, autoload_with=connection, resolve_fks=False)
 
 
 def query(connection: Connection, words: str) -> FromClause:

@@ -36,7 +36,8 @@ def fill(base: Base, count: int, minutes: float = 1) -> None:
             }
             for i in range(count)
         ]
-        connection.execute(text("INSERT INTO permits VALUES (:n, 'filed', :f, '2026-03-01', :c)"), rows)
+        if rows:
+            connection.execute(text("INSERT INTO permits VALUES (:n, 'filed', :f, '2026-03-01', :c)"), rows)
 
 
 @pytest.fixture
@@ -77,6 +78,23 @@ async def test_rows_of_one_time_are_read_whole_wherever_a_page_ends(base: Base) 
     assert keys(batches) == [f"PC-{i:04}" for i in range(10)]
     for batch in batches:
         assert len(keys(await drain(source.read(batch.cursor)))) == 10
+
+
+@pytest.mark.parametrize("base", ["sqlite"], indirect=True)  # which keeps times as the text that somebody wrote
+@pytest.mark.parametrize(
+    "form", ["2026-03-02 09:00:00", "2026-03-02T09:00:00", "2026-03-02 09:00:00.000000", "2026-03-02 09:00:00.5"]
+)
+async def test_a_time_is_compared_as_it_was_written(base: Base, form: str) -> None:
+    fill(base, 0)
+    for n in range(10):
+        base.run("INSERT INTO permits VALUES (:n, 'filed', 0, '2026-03-01', :c)", n=f"PC-{n}", c=form)
+    base.run("INSERT INTO permits VALUES ('PC-x', 'filed', 0, '2026-03-01', CURRENT_TIMESTAMP)")
+    source = poll(base, page_rows=3, overlap=1)
+    batches = await drain(source.read(None))
+    assert keys(batches) == [*(f"PC-{n}" for n in range(10)), "PC-x"]
+    assert records(batches)[0].content["changed"].startswith("2026-03-02T09:00:00")
+    again = await drain(source.read({"modified": "2026-03-02T09:00:01"}))
+    assert keys(again) == keys(batches)
 
 
 async def test_a_row_that_is_committed_late_is_not_lost(base: Base) -> None:
