@@ -6,14 +6,16 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
 
 from connectors.gateway import words
 from connectors.kit import spec as specs
-from connectors.kit.contract import Item
+from connectors.kit.contract import Item, Record
 from connectors.kit.intake import Outcome, Told
+from connectors.kit.mapper import Mapper
 from connectors.sql import outbox, poll
 from connectors.sql.table import Table
 from deploy.connectors import trial
@@ -23,7 +25,7 @@ from tests.support import outputs
 from tests.support.books import book
 
 README = (Path(poll.__file__).parent / "README.md").read_text(encoding="utf-8")
-FILE, RECEIPTS = re.findall(r"^```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+FILE, VANISHED, GONE, RECEIPTS = re.findall(r"^```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 (OUTBOX,) = re.findall(r"^```sql\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 BODIES = frozenset({"viriat", "gba"})
 
@@ -46,6 +48,26 @@ async def test_the_table_of_the_guide_is_polled(base: Base, tmp_path: Path) -> N
     (told,) = await tried(tmp_path, given, mapping)
     assert told.outcome is Outcome.PUBLISHED
     assert "private" not in repr(told)  # a column that was not asked for is not read
+
+
+@pytest.mark.parametrize("base", ["postgresql"], indirect=True)
+async def test_the_mapping_of_the_guide_says_what_a_row_that_is_no_more_states(base: Base, tmp_path: Path) -> None:
+    base.run("CREATE TABLE dossiers (numero VARCHAR(40) PRIMARY KEY, etat TEXT, depose_le DATE, modifie_le TIMESTAMP)")
+    for number, state in (("PC-1", "DEPOSE"), ("PC-2", "CLOS"), ("PC-3", "DEPOSE")):
+        values = {"n": number, "s": state}
+        base.run("INSERT INTO dossiers VALUES (:n, :s, '2026-03-01', '2026-03-02 10:00')", **values)
+    vanished = yaml.safe_load(VANISHED)["vanished"] | {"ledger": tmp_path / "known.db", "scans": 1}
+    given = {**yaml.safe_load(FILE)["config"], **base.settings, "vanished": vanished}
+    given.pop("password", None)
+    source = base.hold(poll.Poll(poll.Poll.Config.model_validate(given)))
+    for batch in [batch async for batch in source.read(None)]:
+        await source.ack(batch)
+    base.run("DELETE FROM dossiers WHERE numero <> 'PC-3'")
+    (tmp_path / "map.yaml").write_text(f"case: numero\nevents:\n{GONE}", encoding="utf-8")
+    mapper = Mapper(tmp_path / "map.yaml", "viriat", "permis", ZoneInfo("Europe/Paris"))
+    records = [record async for batch in source.read(batch.cursor) for record in batch.records]
+    said = [(one["type"], one["subject"]) for r in records if isinstance(r, Record) for one in mapper.said(r.content)]
+    assert said == [("case.opened", "case:viriat/PC-3"), ("case.closed", "case:viriat/PC-1")]
 
 
 @pytest.mark.parametrize("base", ["postgresql"], indirect=True)
