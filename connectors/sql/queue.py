@@ -29,6 +29,7 @@ from sqlalchemy import (
 from connectors.kit.contract import Batch, ConfigError, Finding, Record, Refused
 from connectors.sql import reading
 from connectors.sql.server import Server
+from connectors.sql.written import WrittenTime
 
 CHUNK = 500
 """Rows marked by one statement."""
@@ -147,8 +148,8 @@ def _set(mark: ColumnElement[Any]) -> Any:
         return True
     if isinstance(mark.type, Integer):
         return 1
-    if isinstance(mark.type, DateTime):
-        return now if mark.type.timezone else now.replace(tzinfo=None)
+    if isinstance(mark.type, DateTime | WrittenTime):
+        return now if getattr(mark.type, "timezone", False) else now.replace(tzinfo=None)
     if isinstance(mark.type, Date):
         return now.date()
     raise ConfigError("give a column of a time, a day, a truth value or a whole number", "mark")
