@@ -225,7 +225,8 @@ class _Work:
         return Told(record, Outcome.REFUSED, refusal=why)
 
     def _state(self, record: Record, entry: Entry, all_said: Sequence[Said]) -> Told:
-        before, now = entry.facts, dict[str, Published]()
+        before = entry.facts
+        now: dict[str, Published] = {}
         base = _id(record, entry)
         suffix = f"~{entry.revision + 1}-{self._mapper.version}"
         made: list[Fact] = []

@@ -7,7 +7,7 @@ import contextlib
 import random
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -121,11 +121,14 @@ class Loop(ABC):
             failures = 1 if self.counts.total() > before else failures + 1
             await self._wait(wait if wait is not None else self._backoff(failures))
 
-    def _count(self, outcome: Outcome, refusal: Refusal | None = None) -> None:
-        self.counts[outcome] += 1
-        metrics.RECORDS.labels(self.name, outcome.value).inc()
-        if refusal is not None:
-            metrics.LETTERS.labels(self.name, refusal.reason.value).inc()
+    def _count(self, outcomes: Iterable[Outcome], refusals: Iterable[Refusal | None]) -> None:
+        found = Counter(outcomes)
+        self.counts += found
+        for outcome, count in found.items():
+            metrics.RECORDS.labels(self.name, outcome.value).inc(count)
+        for refusal in refusals:
+            if refusal is not None:
+                metrics.LETTERS.labels(self.name, refusal.reason.value).inc()
 
     async def _wait(self, seconds: float) -> None:
         if seconds > 0:

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from connectors.kit import metrics
 from connectors.kit.contract import Closing, Retry, Sink
+from connectors.kit.contract import Outcome as Told
 from connectors.kit.dispatch import Dispatch, Waiting
 from connectors.kit.intake import Outcome
 from connectors.kit.items import Brought, handoff_item, status_item
@@ -22,6 +23,7 @@ from connectors.kit.metrics import State
 from connectors.kit.session import Session, letters_of
 from connectors.kit.spec import Spec
 from connectors.kit.state import CHECKPOINT
+from connectors.kit.stating import Refusal
 from connectors.kit.tools import today
 from schemas.codec import bus
 from streams.runtime.config import RuntimeConfig
@@ -119,9 +121,7 @@ class Outlet(Loop):
         outcomes = await sink.send([one.item for one in due])
         metrics.BATCH_SECONDS.labels(self.name).observe(time.perf_counter() - begun)
         refusals = dispatch.settle(due, outcomes, time.monotonic(), today(self.spec.file.zone, time.time()))
-        for outcome, refusal in zip(outcomes, refusals, strict=True):
-            retried = Outcome.RETRIED if isinstance(outcome, Retry) else Outcome.SENT
-            self._count(Outcome.REFUSED if refusal is not None else retried, refusal)
+        self._count(map(_outcome, outcomes, refusals), refusals)
 
     def _brought(self, topic: str, record: Any, ground: Ground) -> Brought | None:
         """What a record of the bus is to the body."""
@@ -129,6 +129,13 @@ class Outlet(Loop):
         datum = None if record.value is None else self._bus.decode(record.value)[1]
         make = handoff_item if topic.endswith(".handoffs") else status_item
         return make(record.key, datum, self.spec.file.body, ground.book, f"{topic} {record.partition} {record.offset}")
+
+
+def _outcome(told: Told, refusal: Refusal | None) -> Outcome:
+    """What became of an item, for counting."""
+    if refusal is not None:
+        return Outcome.REFUSED
+    return Outcome.RETRIED if isinstance(told, Retry) else Outcome.SENT
 
 
 def _place(tp: TopicPartition) -> str:

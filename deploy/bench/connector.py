@@ -18,6 +18,7 @@ from deploy.bench.bed import machine
 from deploy.connectors import running
 from deploy.local_kafka import LocalKafka
 from deploy.settings import load
+from streams.runtime import collector
 
 MAPPING = """
 case: numero & '-' & dispositif
@@ -93,6 +94,7 @@ async def _run(brokers: str, records: int, folder: Path) -> dict[str, Any]:
     config = RunnerConfig(batch_records=settings.batch_records)
     runner = Runner(spec, prepare, running.runtime_config(settings, brokers), config, Made(records))
     runner.once = True
+    collector.settled()
     begun, cpu = time.perf_counter(), time.process_time()
     await runner.run()
     seconds, busy = time.perf_counter() - begun, time.process_time() - cpu

@@ -24,6 +24,7 @@ from deploy.bench import bed
 from deploy.connectors import running
 from deploy.local_kafka import LocalKafka
 from deploy.settings import Settings, load
+from streams.runtime import collector
 
 Say = Callable[[str], None]
 START = datetime.fromisoformat("2025-01-01T08:00:00")
@@ -102,6 +103,7 @@ async def _run(settings: Settings, brokers: str, spec: specs.Spec, records: int,
     assert read == records
     directory = rules.directory(bed.bodies_file(settings))
     say("through the runner")
+    collector.settled()
     loop = running.make(settings, spec, running.runtime_config(settings, brokers), directory)
     begun, worked = time.perf_counter(), time.process_time()
     seconds = await _until_idle(loop) - begun

@@ -21,6 +21,7 @@ from connectors.kit.stating import Stating
 from deploy import rules, topics, worker
 from schemas.directory import Directory
 from schemas.references import Keys
+from streams.runtime import collector
 from streams.runtime.config import RuntimeConfig
 from streams.runtime.metrics import exposition
 
@@ -65,6 +66,7 @@ def run(settings: Settings, specs: Sequence[Spec], directory: Path | None, *, on
         loops = [make(settings, spec, runtime, bodies) for spec in specs]
         for loop in loops:
             loop.once = once
+        collector.settled()
         return await _serve(settings, loops)
 
     return asyncio.run(serve())

@@ -4,9 +4,12 @@ datum."""
 from __future__ import annotations
 
 import re
+import types
+import typing
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
-from typing import Annotated, Any
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
@@ -84,13 +87,34 @@ def plain(value: Any) -> Any:
     if type(value) in _AS_IT_IS:  # most of them
         return value
     if isinstance(value, Enum):
-        return value.value
+        return value._value_  # `value` asks Python, every time
     if isinstance(value, tuple):
         return [plain(v) for v in value]
     if isinstance(value, date):
         instant = isinstance(value, datetime)
         return (value - _EPOCH_INSTANT) // timedelta(milliseconds=1) if instant else value.toordinal() - _EPOCH
     if isinstance(value, Model):  # last: pydantic answers this slowly
-        kept = _AS_IT_IS
-        return {name: item if type(item) in kept else plain(item) for name, item in value.__dict__.items()}
+        datum = dict(value.__dict__)
+        for name in _changing(type(value)):
+            if (item := datum[name]) is not None:
+                datum[name] = plain(item)
+        return datum
     return value
+
+
+@cache
+def _changing(model: type[Model]) -> tuple[str, ...]:
+    """Fields of a model that the codec writes in another form."""
+    return tuple(name for name, field in model.model_fields.items() if not _as_it_is(field.annotation))
+
+
+def _as_it_is(hint: Any) -> bool:
+    inner = get_args(hint)
+    match get_origin(hint):
+        case typing.Annotated:
+            return _as_it_is(inner[0])
+        case typing.Union | types.UnionType:
+            return all(map(_as_it_is, inner))
+        case typing.Literal:
+            return True  # texts alone
+    return hint in _AS_IT_IS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import threading
@@ -16,7 +15,7 @@ import faust
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.runtime import metrics
+from streams.runtime import collector, metrics
 from streams.runtime.batch import APP_ATTRIBUTE, RawBatch
 from streams.runtime.config import RuntimeConfig
 from streams.runtime.errors import RuntimeReason, WorkerEnd
@@ -29,7 +28,6 @@ log = logging.getLogger(__name__)
 EXIT_BUDGET_S = 30.0
 EXIT_CODE = 70
 STOP_BUDGET_S = 10.0
-GC_THRESHOLDS = (100_000, 50, 50)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +158,7 @@ class Runtime:
         """Once state is restored: it is there to stay, the collector need not look at it again and again."""
         if not self._tuned:
             self._tuned = True
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(*GC_THRESHOLDS)
+            collector.settled()
 
     async def _watchdog(self) -> None:
         while True:
