@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple, Self
+from urllib.parse import parse_qsl
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -102,6 +103,14 @@ class Shelf:
         if size != about.size:
             return None
         return Given(size, checked(self._store.read(id_), about.size, about.sha256))
+
+    def place(self, location: str) -> tuple[str, Mapping[str, str]] | None:
+        """Id and right of an address that leads here; None for any other."""
+        start = self._config.address.rstrip("/") + PATH
+        if not location.startswith(start):
+            return None
+        id_, _, query = location.removeprefix(start).partition("?")
+        return id_, dict(parse_qsl(query))
 
     async def remove(self, id_: str) -> None:
         """Keep a document no longer: every right to it leads nowhere."""

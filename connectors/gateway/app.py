@@ -18,10 +18,11 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from connectors.documents.giving import given
 from connectors.documents.shelf import Shelf
 from connectors.gateway import openapi, requests
 from connectors.gateway.access import Access
@@ -213,10 +214,7 @@ class Gateway:
         if found is None:
             detail = "there is no such document, or this right to it is over: ask the sender for another"
             raise ProblemError(Trouble.NOT_FOUND, detail)
-        headers = _ATTACHED | {"Content-Length": str(found.size)}
-        if request.method == "HEAD":
-            return Response(headers=headers)
-        return StreamingResponse(_until_it_fails(found.parts), headers=headers)
+        return given(found, head=request.method == "HEAD")
 
     # -- for those who run it
     async def livez(self, _request: Request) -> Response:
@@ -251,11 +249,6 @@ class Gateway:
 
 
 _LATER = {"Retry-After": "2"}
-_ATTACHED = {
-    "Content-Type": "application/octet-stream",  # what a sender says of a type is not believed: nothing is ever shown here
-    "Content-Disposition": "attachment",
-    "Content-Security-Policy": "default-src 'none'; sandbox",
-}
 
 
 def application(gateway: Gateway) -> Starlette:
@@ -309,15 +302,6 @@ def application(gateway: Gateway) -> Starlette:
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
     app.add_middleware(_Headers)
     return app
-
-
-async def _until_it_fails(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The parts; where they fail the answer is shorter than it said, by which the receiver knows."""
-    try:
-        async for part in parts:
-            yield part
-    except ConnectorError as error:
-        log.error("a document could not be given whole", error=error.code)
 
 
 async def _connect(bus: Bus) -> None:

@@ -17,7 +17,7 @@ from connectors.gateway import access
 from connectors.gateway.access import Grant
 from connectors.gateway.codes import opens
 from connectors.gateway.problems import ProblemError, Trouble
-from connectors.pages import desk, facts, labels
+from connectors.pages import desk, facts, labels, papers
 from connectors.pages.accounts import Role
 from connectors.pages.citizen import full, short
 from connectors.pages.consequences import consequences
@@ -31,6 +31,11 @@ from streams.engine.counting import to_day
 from streams.engine.words import day_in_words
 
 _SAID = {"fait": "C'est enregistré.", "bientot": "C'est enregistré ; l'affichage suivra dans quelques secondes."}
+_TROUBLE = {
+    "mort": "Ce document n'est plus là, ou le droit de le prendre a été retiré : demandez-le à l'expéditeur.",
+    "perime": "Le droit de prendre ce document est passé : demandez à l'expéditeur de le transmettre de nouveau.",
+    "attente": "Ce document ne peut pas être pris pour l'instant : réessayez dans quelques minutes.",
+}
 
 
 class Agent:
@@ -45,6 +50,7 @@ class Agent:
         pages.add("agent", "/agent", self.cases)
         pages.add("agent-inbox", "/agent/recus", self.items)
         pages.add("agent-item", "/agent/recu", self.item)
+        pages.add("agent-document", "/agent/document", self.document)
         pages.add("agent-case", "/agent/dossier", self.case)
         pages.add("agent-links", "/agent/liens", self.links)
         pages.add("agent-fact", "/agent/fait", self.form, self.said)
@@ -68,6 +74,7 @@ class Agent:
             "worker": worker, "body": labels.body(self._site.book, body), "may": worker.role is Role.AGENT,
             "bodies": [(b, labels.body(self._site.book, b)) for b in sorted(worker.account.roles)], "groups": facts.GROUPS,
             "titles": facts.TITLES, "states": labels.CASE_STATES, "said": _SAID.get(request.query_params.get("dit", "")),
+            "trouble": _TROUBLE.get(request.query_params.get("dit", "")),
             "waiting": await run_in_threadpool(desk.waiting, self._site, body), "today": self._site.today(body).isoformat(),
             "handoff_states": labels.HANDOFF_STATES, "choices": facts.CHOICES,
         }  # fmt: skip
@@ -98,6 +105,17 @@ class Agent:
         """One item."""
         handoff = request.query_params.get("passage", "")
         return await self._page(request, "agent-item.html", lambda body: {"item": desk.item(self._site, body, handoff)})
+
+    async def document(self, request: Request) -> Response:
+        """A document of an item."""
+        worker = self._sessions.who(request)
+        if worker is None:
+            return go("/entrer?vers=/agent")
+        if worker.body is None:
+            raise ProblemError(Trouble.NOT_ALLOWED, "no role for any body")
+        asked = request.query_params
+        item = await run_in_threadpool(self._site.gateway.inbox.shown, worker.body, asked.get("passage", ""))
+        return await papers.fetched(self._site, item, asked.get("n", ""), worker.body)
 
     async def case(self, request: Request) -> Response:
         """One case."""

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from connectors.gateway import words
-from connectors.pages import labels
+from connectors.pages import labels, papers
 from connectors.pages.site import Site
 from connectors.status.model import Snapshot
 from schemas.references import ReferenceFormatError
@@ -63,12 +63,15 @@ def waiting(site: Site, body: str) -> int:
 def item(site: Site, body: str, handoff: str) -> Json:
     """An item of the inbox, with what may be done. Raises `ProblemError`."""
     found = site.gateway.inbox.shown(body, handoff)
+    with site.model.snapshot() as now:
+        papers_ = papers.shown(now, found, site.today(body).isoformat())
     allowed = {
         "sent": ("handoff.received", "handoff.accepted", "handoff.refused"),
         "received": ("handoff.accepted", "handoff.refused"),
         "accepted": ("handoff.completed", "handoff.returned"),
     }.get(found["state"], ())
     return found | {
+        "papers": papers_,
         "allowed": allowed,
         "state_words": labels.HANDOFF_STATES[found["state"]],
         "kind_words": labels.KINDS.get(found["kind"], found["kind"]),
@@ -104,10 +107,13 @@ def journey(site: Site, body: str, case: str) -> Json | None:
     if both is None:
         return None
     found, own = both
+    with site.model.snapshot() as now:
+        lost = papers.lost(now, site, body, case)
     handed = [c | {"number": labels.number(c["case"])} for c in found["cases"] if c.get("handed")]
     return found | {
         "own": own,
         "handed": handed,
+        "lost": lost,
         "clocks": [c | {"of": None} for c in own["clocks"]]
         + [c | {"of": file["body"]} for file in handed for c in file["clocks"] if c["state"] != "not-started"],
         "others": [c for c in found["cases"] if c["neutral"]],

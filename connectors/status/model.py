@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 from sqlalchemy.exc import DBAPIError
 
+from connectors.status import documents
 from connectors.status.database import Database, chunks
 from connectors.status.tables import WITHDRAWN, Tables, generations, tables
 from schemas.codec import bus
@@ -131,6 +132,12 @@ class Snapshot:
             rows = self._connection.execute(select(c.key, c.value).where(c.key.in_(some), c.state != WITHDRAWN))
             found.update((row.key, self._decode(row.value)) for row in rows)
         return found
+
+    def dead_documents(
+        self, *, handoff: str | None = None, sender: str | None = None
+    ) -> list[tuple[documents.DeadDocument, int]]:
+        """Documents that could not be fetched when that was last tried, each with the day since when; see `documents`."""
+        return documents.dead(self._connection, handoff=handoff, sender=sender)
 
     def inbox(self, body: str, after: Cursor | None = None, *, limit: int = PAGE) -> list[Item]:
         """Handoffs addressed to a body in the order of their last change, each in its newest state."""

@@ -21,6 +21,17 @@ generations = Table(
     Column("updated", BigInteger, nullable=False),  # wall clock of the last write, ms since the epoch
 )
 
+dead_documents = Table(
+    "relais_dead_documents",
+    STATE,
+    Column("handoff", String(160), primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    Column("sender", String(64), nullable=False, index=True),
+    Column("fault", String(20), nullable=False),
+    Column("since", Integer, nullable=False),  # day of the first check that found it so, days since the epoch
+)
+"""Documents that could not be fetched when that was last tried: no fact says so, and no generation rebuilds it."""
+
 
 class Tables:
     """The tables of one generation."""

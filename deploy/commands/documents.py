@@ -12,6 +12,7 @@ import typer
 from deploy.errors import DeployError, Exit
 
 if TYPE_CHECKING:
+    from connectors.documents.links import Dead
     from connectors.kit.outgoing import Outgoing
 
 T = TypeVar("T")
@@ -96,7 +97,7 @@ def check(
 ) -> None:
     """Ask for every document of every open handoff, and tell the sender of each that cannot be fetched. Run it every hour.
 
-    Exit code 1 if a document is dead. Reads the read model of this deployment.
+    Exit code 1 if a document is dead. Reads the read model of this deployment, and leaves there what the pages tell of it.
     """
     from connectors.documents import links  # noqa: PLC0415
     from deploy.settings import load  # noqa: PLC0415
@@ -111,6 +112,7 @@ def check(
         return found
 
     found = _run(run())
+    _keep(found)
     for one in found:
         told = {
             "handoff": one.handoff,
@@ -140,6 +142,20 @@ def _open_handoffs() -> list[dict[str, Any]]:
     finally:
         database.close()
     return found
+
+
+def _keep(found: "list[Dead]") -> None:
+    """Let the pages tell it too."""
+    from connectors.status.database import Database  # noqa: PLC0415
+    from connectors.status.documents import DeadDocument, keep  # noqa: PLC0415
+    from deploy.settings import load  # noqa: PLC0415
+
+    database = Database(load().read_model_url())
+    try:
+        told = [DeadDocument(one.handoff, one.sha256, one.sender, one.fault.value) for one in found]
+        keep(database, told, datetime.now(UTC).date())
+    finally:
+        database.close()
 
 
 def _store(given: Path | None) -> Path:

@@ -26,6 +26,7 @@ from connectors.documents.rights import Right, granted
 from connectors.gateway.app import application
 from connectors.kit.contract import ConfigError, Rejected
 from connectors.kit.outgoing import Outgoing
+from connectors.status.model import ReadModel
 from deploy.cli import app as relais
 from schemas.models.document import Document
 from tests.support.loop import Town
@@ -226,3 +227,6 @@ async def test_the_check_of_open_handoffs(
     assert done.exit_code == 1
     told = json.loads(done.output)
     assert (told["sender"], told["to"], told["fault"]) == ("viriat", "udap", "gone")
+    with ReadModel(town.database).snapshot() as now:  # where the pages find it
+        ((found, _),) = now.dead_documents(sender="viriat")
+    assert (found.handoff, found.sha256, found.fault) == ("handoff:viriat:" + "1" * 32, document.sha256, "gone")
