@@ -87,7 +87,7 @@ class AlertSink:
 
     async def run(self) -> None:
         """Run until cancelled; failures are waited out."""
-        async with httpx2.AsyncClient(timeout=self._config.timeout_s) as http:
+        async with httpx2.AsyncClient(timeout=self._config.timeout_s, trust_env=False) as http:
             while True:
                 if self._ready():
                     await self._turn(http)

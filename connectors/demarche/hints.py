@@ -15,10 +15,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from connectors.kit.authentication import reveal
 from connectors.kit.contract import ConfigError, ConnectorConfig
 from connectors.kit.listening import Listener
-from connectors.kit.secret import Secret
+from connectors.kit.secret import Secret, reveal
 
 _LONGEST = 4096
 _SLOWEST_S = 10.0

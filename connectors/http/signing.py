@@ -8,9 +8,8 @@ import hmac
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-from connectors.kit.authentication import reveal
 from connectors.kit.contract import ConfigError
-from connectors.kit.secret import Secret
+from connectors.kit.secret import Secret, reveal
 
 PREFIX = "whsec_"
 SHORTEST_KEY = 24

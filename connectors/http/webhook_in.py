@@ -24,7 +24,6 @@ from starlette.types import Receive, Scope, Send
 
 from connectors.http.queue import Put, Queue, Waiting
 from connectors.http.signing import SignatureError, key_of, verified
-from connectors.kit.authentication import reveal
 from connectors.kit.contract import (
     Batch,
     ConfigError,
@@ -38,7 +37,7 @@ from connectors.kit.contract import (
 )
 from connectors.kit.listening import Listener
 from connectors.kit.pointer import Pointer, at, key_at
-from connectors.kit.secret import Secret
+from connectors.kit.secret import Secret, reveal
 
 log = structlog.get_logger()
 

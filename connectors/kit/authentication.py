@@ -11,7 +11,7 @@ from pydantic import Field
 
 from connectors.kit.contract import ConfigError, ConnectorConfig, Rejected, Unavailable
 from connectors.kit.outgoing import Answer, Client
-from connectors.kit.secret import Secret
+from connectors.kit.secret import Secret, reveal
 
 _EARLY_S = 30.0
 """A token is renewed so long before its end."""
@@ -129,17 +129,6 @@ class Authenticated:
         lives = told.get("expires_in")
         life = float(lives) if isinstance(lives, int | float | str) and str(lives).isdecimal() else _UNSAID_LIFE_S
         self._token, self._until = told["access_token"], time.monotonic() + max(life - _EARLY_S, life / 2)
-
-
-def reveal(secret: Secret, field: str) -> str:
-    """The secret. Raises `ConfigError` that says what is missing."""
-    try:
-        found = secret.get()
-    except ValueError as error:
-        raise ConfigError(str(error), field) from None
-    if not found:
-        raise ConfigError("the secret is empty", field)
-    return found
 
 
 def _in_header(secret: Secret, field: str) -> str:

@@ -14,23 +14,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import httpcore2
 import httpx2
 from pydantic import Field, field_validator
 
+from connectors.kit import lines
 from connectors.kit.addresses import PinnedBackend, Reach, Resolve, resolve
 from connectors.kit.contract import ConfigError, ConnectorConfig, Json, Rejected, Unavailable
+from connectors.kit.secret import Secret, reveal
 
 _EXPIRED = {9, 10}
 """OpenSSL's verdicts "not yet valid" and "has expired": the other side mends them, so they are waited for."""
 _REDIRECTS = {301, 302, 303, 307, 308}
 _LATER = {408, 423, 425, 429}
+_PRIVATE = "{host} is at a private address: list it in `private` if it is meant"
+_PROXY = {"407": "check `proxy_user` and `proxy_password`", "403": "ask its operator to let these calls through"}
+"""What to do where the proxy refuses."""
 LONGEST_WAIT_S = 86_400.0
 """No `Retry-After` is believed beyond a day."""
 
@@ -44,6 +47,12 @@ class Outgoing(ConnectorConfig):
     """PEM file of the authorities that are trusted, instead of the system's."""
     client_certificate: Path | None = None
     """PEM file with the certificate and the key by which we are known to the server (mutual TLS)."""
+    proxy: str = ""
+    """Address of the proxy through which https calls go, `http://proxy.town.example:3128`; that of the environment is never taken."""
+    proxy_user: str = ""
+    """Name by which we sign in at the proxy, if it asks for one."""
+    proxy_password: Secret | None = None
+    """Password of that name."""
     contact: str = ""
     """Address of a person, told to the server in `User-Agent`: they call before they block."""
     same_origin_redirects: int = Field(0, ge=0, le=5)
@@ -61,6 +70,22 @@ class Outgoing(ConnectorConfig):
         for one in given:
             ip_network(one)
         return given
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy(cls, given: str) -> str:
+        if given:
+            try:
+                _address(given)
+            except ConfigError as error:
+                raise ValueError(f"{error.mend}; for a proxy, http:// does as well") from None
+        return given
+
+    def login(self) -> tuple[str, str] | None:
+        """Name and password at the proxy. Raises `ConfigError` if the password cannot be had."""
+        if not self.proxy_user:
+            return None
+        return self.proxy_user, reveal(self.proxy_password, "proxy_password") if self.proxy_password else ""
 
 
 class TooSlowError(Unavailable):
@@ -123,19 +148,23 @@ class Client:
     def __init__(self, config: Outgoing, names: Resolve = resolve) -> None:
         """`names` resolves host names. Raises `ConfigError` if a certificate file cannot be used."""
         self._config = config
-        context = _context(config)
+        self._names = names
+        self._reach = Reach(config.private)
+        context = lines.context(config.ca_file, config.client_certificate)
         contact = f" (+{config.contact})" if config.contact else ""
-        refusal = "{host} is at a private address: list it in `private` if it is meant"
         plain = "{host}: https is needed, or list its address in `private` if it is one of your own network"
+        if config.proxy:
+            secure = lines.through(config.proxy, config.login(), context)
+        else:
+            secure = lines.direct(context, PinnedBackend(self._reach, names, _PRIVATE))
+        listed = PinnedBackend(Reach(config.private, listed_only=True), names, plain)
         self._http = httpx2.AsyncClient(
             headers={"user-agent": f"relais{contact}", "accept-encoding": "gzip, identity"},
             timeout=httpx2.Timeout(config.timeout_s, connect=config.connect_timeout_s),
             trust_env=False,
             follow_redirects=False,
-            mounts={
-                "https://": _Transport(context, PinnedBackend(Reach(config.private), names, refusal)),
-                "http://": _Transport(context, PinnedBackend(Reach(config.private, listed_only=True), names, plain)),
-            },
+            transport=secure,
+            mounts={"http://": lines.direct(context, listed)},
         )
 
     async def __aenter__(self) -> Self:
@@ -178,14 +207,31 @@ class Client:
             at = _next(method, at, answer)
         raise ConfigError("it redirects: write the final address, or allow more in `same_origin_redirects`")
 
+    async def _look(self, url: httpx2.URL) -> None:
+        """A proxy resolves names itself: it is not asked for what is known here to be private. It may know names that we do not."""
+        try:
+            found = await self._names(url.host, url.port or 443)
+        except OSError:
+            return
+        if not any(map(self._reach.allows, found)):
+            raise ConfigError(_PRIVATE.format(host=url.host))
+
     async def _one(self, method: str, url: httpx2.URL, sent: dict[str, Any]) -> Answer:
         place = url.host
         try:
-            async with asyncio.timeout(self._config.timeout_s), self._http.stream(method, url, **sent) as response:
-                body = await _body(response, self._config.max_body)
-                return Answer(response.status_code, response.headers, body)
+            async with asyncio.timeout(self._config.timeout_s):
+                if self._config.proxy and url.scheme == "https":
+                    await self._look(url)
+                async with self._http.stream(method, url, **sent) as response:
+                    body = await _body(response, self._config.max_body)
+                    return Answer(response.status_code, response.headers, body)
         except (TimeoutError, httpx2.TimeoutException):
             raise TooSlowError(f"{place} does not answer in time") from None
+        except httpx2.ProxyError as error:
+            status = str(error)[:3]
+            if status in _PROXY:
+                raise ConfigError(f"the proxy answers {status} for {place}: {_PROXY[status]}", "proxy") from None
+            raise Unavailable(f"the proxy does not reach {place}") from None
         except httpx2.TransportError as error:
             verdict = _verdict(error)
             if verdict is None:
@@ -194,38 +240,6 @@ class Client:
             if verdict.verify_code in _EXPIRED:
                 raise Unavailable(f"{text}: its operator has to renew it") from None
             raise ConfigError(f"{text}: check the address, or give its authority in `ca_file`") from None
-
-
-class _Transport(httpx2.AsyncHTTPTransport):
-    """A transport whose connections are pinned."""
-
-    def __init__(self, context: ssl.SSLContext, backend: PinnedBackend) -> None:
-        super().__init__(verify=context, trust_env=False)
-        assert isinstance(self._pool, httpcore2.AsyncConnectionPool)  # httpx2 offers no other way to a backend
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=context, network_backend=backend, max_connections=20, keepalive_expiry=15.0
-        )
-
-
-@cache
-def _system() -> ssl.SSLContext:
-    return ssl.create_default_context()
-
-
-def _context(config: Outgoing) -> ssl.SSLContext:
-    if config.ca_file is None and config.client_certificate is None:
-        return _system()
-    try:
-        context = ssl.create_default_context(cafile=config.ca_file)
-    except (OSError, ssl.SSLError):
-        raise ConfigError(f"{config.ca_file} is no readable PEM file of certificates", "ca_file") from None
-    if config.client_certificate is not None:
-        try:
-            context.load_cert_chain(config.client_certificate)
-        except (OSError, ssl.SSLError):
-            mend = f"{config.client_certificate} is no readable PEM file with a certificate and its key"
-            raise ConfigError(mend, "client_certificate") from None
-    return context
 
 
 def _address(url: str) -> httpx2.URL:

@@ -8,6 +8,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 
+from connectors.kit.contract import ConfigError
+
 
 class Secret(BaseModel):
     """`password: {file: /run/secrets/db}`, `{env: DB_PASSWORD}`, or the value itself as a text."""
@@ -46,3 +48,14 @@ class Secret(BaseModel):
             return self.file.read_text(encoding="utf-8").rstrip()
         except OSError as error:
             raise ValueError(f"{self.file} cannot be read: {error.strerror}") from None
+
+
+def reveal(secret: Secret, field: str) -> str:
+    """The secret. Raises `ConfigError` that says what is missing."""
+    try:
+        found = secret.get()
+    except ValueError as error:
+        raise ConfigError(str(error), field) from None
+    if not found:
+        raise ConfigError("the secret is empty", field)
+    return found

@@ -24,10 +24,10 @@ from zeep.helpers import serialize_object
 from zeep.transports import Transport
 from zeep.wsse.username import UsernameToken
 
-from connectors.kit.authentication import Authenticated, Basic, reveal
+from connectors.kit.authentication import Authenticated, Basic
 from connectors.kit.contract import ConfigError, ConnectorConfig, Json, Rejected, Unavailable
 from connectors.kit.outgoing import Answer, Client, Outgoing
-from connectors.kit.secret import Secret
+from connectors.kit.secret import Secret, reveal
 
 _OURS = {"Client", "Sender", "VersionMismatch", "MustUnderstand"}
 """Codes of faults that say that the request is wrong (SOAP 1.1 §4.4.1, SOAP 1.2 part 1 §5.4.6); others say "not now"."""
