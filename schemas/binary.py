@@ -31,6 +31,9 @@ class Cursor:
         data = self.data
         at = self.at
         size = len(data)
+        if at < size and data[at] < 0x80:  # most of them
+            self.at = at + 1
+            return (data[at] >> 1) ^ -(data[at] & 1)
         shift = 0
         number = 0
         while True:
@@ -58,6 +61,9 @@ class Cursor:
 
 def put_long(out: bytearray, number: int) -> None:
     """Append a number as `Cursor.long` reads it."""
+    if 0 <= number < 64:  # most of them
+        out.append(number << 1)
+        return
     if number < _LEAST or number > _MOST:
         raise NotPlainError
     rest = (number << 1) if number >= 0 else ((-number << 1) - 1)
@@ -241,12 +247,13 @@ class Record(Node):
     """Fields by name, in their order."""
 
     def __init__(self) -> None:
-        self.fields: list[tuple[str, Node]] = []
+        self.fields: list[tuple[str, Node, bool]] = []
+        """Name and type of each, and whether it may be null."""
 
     def read(self, cursor: Cursor) -> Any:
         """The fields as a dict."""
         found: dict[str, Any] = {}
-        for name, node in self.fields:
+        for name, node, _ in self.fields:
             found[name] = node.read(cursor)
         return found
 
@@ -254,10 +261,14 @@ class Record(Node):
         """Append each field; a dict with all of them is plain."""
         if type(value) is not dict or "-type" in value:
             raise NotPlainError
-        for name, node in self.fields:
+        for name, node, optional in self.fields:
             if name not in value:
                 raise NotPlainError
-            node.write(value[name], out)
+            item = value[name]
+            if optional and item is None:  # most of them
+                out.append(0)
+            else:
+                node.write(item, out)
 
 
 class Plan:
@@ -312,7 +323,9 @@ def _complex(schema: dict[str, Any], named: dict[str, Node]) -> Node:
     if kind == "record":
         record = Record()
         named[schema["name"]] = record
-        record.fields = [(field["name"], _node(field["type"], named)) for field in schema["fields"]]
+        for field in schema["fields"]:
+            node = _node(field["type"], named)
+            record.fields.append((field["name"], node, isinstance(node, Optional)))
         return record
     if kind == "enum":
         named[schema["name"]] = choice = Choice(list(schema["symbols"]))

@@ -181,7 +181,7 @@ class Poll:
         may_lack = modified is not None and getattr(modified, "nullable", True) is not False
         lower = [name.lower() for name in asked]
         version = lower.index(config.version.lower()) if config.version else None
-        return Plan(source, list(asked), wanted, key, modified, may_lack, version, self._kept(list(asked)))
+        return Plan(source, list(map(str, asked)), wanted, key, modified, may_lack, version, self._kept(list(asked)))
 
     def _kept(self, names: Sequence[str]) -> Sequence[str]:
         """Names of what is remembered of a row. Raises `ConfigError`."""

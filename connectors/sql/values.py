@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from connectors.kit.contract import Json
 
+_AS_IT_IS = frozenset({str, int, bool, type(None)})
 _AS_TEXT = (UUID, IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network)
 
 
@@ -27,7 +28,9 @@ def to_json(value: Any, zone: ZoneInfo) -> Json:  # noqa: C901, PLR0911, PLR0912
 
     A local time of the hour that the clocks go through twice in autumn is taken as the earlier one.
     """
-    if value is None or isinstance(value, (str, bool, int)):
+    if type(value) in _AS_IT_IS:
+        return value
+    if isinstance(value, (str, int)):
         return value.value if isinstance(value, Enum) else value
     if isinstance(value, datetime):
         return local(value, zone).isoformat()
