@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from connectors.kit.contract import ConnectorConfig, Sink, Source
 from connectors.kit.mapping import told
 from connectors.kit.modules import module_of
+from connectors.kit.zones import FIELD, Zone, Zoned
 from schemas.references import BODY
 from schemas.yamltext import Document, InvalidFilesError, Problem, read
 
@@ -39,14 +40,6 @@ def _per_second(value: Any) -> float:
     return int(match[1]) / _UNITS[match[2]]
 
 
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("there is no such time zone: write one such as Europe/Paris or Indian/Reunion") from None
-    return name
-
-
 def _body(body: str) -> str:
     if not BODY.fullmatch(body):
         raise ValueError("the id of a body is 2 to 64 lower-case letters, digits and inner hyphens")
@@ -66,7 +59,7 @@ class ConnectorFile(BaseModel):
     """Id of the body whose system it is."""
     system: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     """Name of the system: facts are stated by `body/system`, which nobody else writes."""
-    time_zone: Annotated[str, AfterValidator(_zone)]
+    time_zone: Zone
     """Time zone of the system, for times that it writes without an offset, such as Europe/Paris."""
     mapping: Path | None = None
     """The mapping file of a source, beside this file."""
@@ -140,7 +133,7 @@ def load(path: Path) -> Spec:
     if file is None or problems:
         raise InvalidFilesError(problems)
     kind = _kind(document, file, path.parent, problems)
-    config = _config(document, kind, file.config, problems) if kind is not None else None
+    config = _config(document, kind, file, problems) if kind is not None else None
     if kind is not None and not is_sink(kind) and file.mapping is None:
         problems.append(Problem(document.file, 1, "mapping", "a source needs a mapping: name its file"))
     if kind is None or config is None or problems:
@@ -170,8 +163,16 @@ def _kind(document: Document, file: ConnectorFile, folder: Path, problems: list[
     return None
 
 
-def _config(document: Document, kind: type[Any], given: Any, problems: list[Problem]) -> ConnectorConfig | None:
+def _config(
+    document: Document, kind: type[Any], file: ConnectorFile, problems: list[Problem]
+) -> ConnectorConfig | None:
     model: type[ConnectorConfig] = kind.Config
+    given = dict(file.config)
+    if issubclass(model, Zoned):
+        if FIELD in given:
+            mend = f"leave it out: {FIELD} at the head of the file says it, for the mapping too"
+            problems.append(Problem(document.file, document.line(("config", FIELD)), f"config.{FIELD}", mend))
+        given[FIELD] = file.time_zone
     try:
         return model.model_validate(given)
     except ValidationError as error:

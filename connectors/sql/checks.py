@@ -46,7 +46,7 @@ def of_poll(connection: Connection, config: PollConfig, plan: Plan) -> Iterator[
     yield Finding(True, f"columns: {', '.join(plan.names)}")
     sample = reading.page(connection, plan.wanted, plan.key, None, None, 1)
     yield Finding(True, "rows can be read" if sample else "nothing is there yet, and it may be read")
-    yield from clock(connection, ZoneInfo(config.time_zone))
+    yield from clock(connection, config.zone)
     if isinstance(plan.source, Table):
         key = [column.name for column in plan.key]
         if not reading.unique(connection, plan.source, key):
@@ -72,7 +72,7 @@ def _of_modified(connection: Connection, config: PollConfig, plan: Plan) -> Iter
     if newest is not None and not isinstance(newest, (int, date)):
         mend = "give a query that casts it to a time, a day or a whole number"
         yield Finding(False, f"modified: {config.modified} is {type(newest).__name__}", mend)
-    if isinstance(newest, datetime) and local(newest, ZoneInfo(config.time_zone)) > datetime.now(UTC):
+    if isinstance(newest, datetime) and local(newest, config.zone) > datetime.now(UTC):
         mend = "if it is some hours, time_zone is wrong; a single wrong date does no harm, its row is read at each poll"
         yield Finding(True, f"the newest {config.modified} lies in the future", mend)
     if plan.may_lack and reading.page(connection, (), plan.key, plan.modified.is_(None), None, 1):

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
 from connectors.kit.contract import Batch, Cursor, Record, Refused, Report
+from connectors.kit.zones import Zoned
 from connectors.sql import checks
 from connectors.sql.queue import Queue
 from connectors.sql.server import Server, ServerConfig
@@ -23,7 +23,7 @@ COLUMNS = ("aggregatetype", "aggregateid", "type", "payload")
 """Columns of Debezium's outbox, besides the id."""
 
 
-class OutboxConfig(ServerConfig):
+class OutboxConfig(Zoned, ServerConfig):
     """Where the outbox is, and what becomes of its rows."""
 
     table: str = "outbox"
@@ -34,8 +34,6 @@ class OutboxConfig(ServerConfig):
     """Columns by which rows are read (a number or a time that grows); without, by the id, which orders nothing if it is drawn at random."""
     mark: str | None = None
     """Column to set once a row is published: a time, a day, a truth value or a number, empty before. Without, the row is deleted."""
-    time_zone: str = "Europe/Paris"
-    """Zone of times without an offset."""
     batch_rows: int = Field(default=1_000, ge=1)
     """Rows read and published at once."""
 
@@ -47,7 +45,7 @@ class Outbox:
 
     def __init__(self, config: OutboxConfig) -> None:
         self._config = config
-        self._zone = ZoneInfo(config.time_zone)
+        self._zone = config.zone
         self._server = Server(config)
         self._queue = Queue(
             server=self._server, table=config.table, id_=config.id, order=config.order, mark=config.mark, batch_rows=config.batch_rows

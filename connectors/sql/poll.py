@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from sqlalchemy import ColumnElement, Connection, FromClause
 
 from connectors.kit.contract import Batch, ConfigError, Cursor, Json, Record, Refused, Report
+from connectors.kit.zones import Zoned
 from connectors.sql import checks, reading
 from connectors.sql.server import Server, ServerConfig
 from connectors.sql.values import Moment, UnreadableError, before, key_of, moment_of, moment_text, no_later, to_json
@@ -31,7 +31,7 @@ WHOLE: Cursor = {"whole": True}
 """Cursor of a table that is read whole each time, once that was done."""
 
 
-class PollConfig(ServerConfig):
+class PollConfig(Zoned, ServerConfig):
     """What to read, and how its rows are told apart."""
 
     table: str | None = None
@@ -49,23 +49,12 @@ class PollConfig(ServerConfig):
     overlap: int = Field(default=600, ge=1)
     """How long, in seconds, a transaction may stay open between the value of `modified` and its commit (for a number: by how much it may
     be overtaken). So much is read again at each poll: take it generously."""
-    time_zone: str
-    """Zone of times without an offset, such as `Europe/Paris` or `Indian/Reunion`."""
     vanished: Vanished | None = None
     """How rows that are no more are noticed; without, they are not."""
     page_rows: int = Field(default=5_000, ge=1)
     """Rows asked of the database at once."""
     batch_rows: int = Field(default=1_000, ge=1)
     """Rows published at once."""
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known(cls, given: str) -> str:
-        try:
-            ZoneInfo(given)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError("write the name of a time zone, such as Europe/Paris") from None
-        return given
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -99,7 +88,7 @@ class Poll:
 
     def __init__(self, config: PollConfig) -> None:
         self._config = config
-        self._zone = ZoneInfo(config.time_zone)
+        self._zone = config.zone
         self._server = Server(config, read_only=True)
         self._plan: Plan | None = None
         self._known: Known | None = None

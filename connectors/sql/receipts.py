@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import false
 
 from connectors.kit.contract import Batch, Cursor, Record, Refused, Report
+from connectors.kit.zones import Zoned
 from connectors.sql import checks
 from connectors.sql.queue import Queue
 from connectors.sql.server import Server, ServerConfig
@@ -20,13 +20,11 @@ from connectors.sql.table import HANDOFF, shape
 from connectors.sql.values import to_json
 
 
-class ReceiptsConfig(ServerConfig):
+class ReceiptsConfig(Zoned, ServerConfig):
     """Where to read."""
 
     table: str = "relais_inbox"
     """The table of `sql-table`."""
-    time_zone: str = "Europe/Paris"
-    """Zone of `taken_at`, where it has no offset."""
 
 
 class Receipts:
@@ -36,7 +34,7 @@ class Receipts:
 
     def __init__(self, config: ReceiptsConfig) -> None:
         self._config = config
-        self._zone = ZoneInfo(config.time_zone)
+        self._zone = config.zone
         self._server = Server(config)
         self._queue = Queue(
             server=self._server, table=config.table, id_="item_id", order=("position",), mark="told_at",

@@ -76,7 +76,7 @@ def _database(url: str, password_file: Path | None, records: int) -> dict[str, A
     """A table of records, and how it is read."""
     _fill(url, password_file.read_text(encoding="utf-8").strip() if password_file else None, records)
     return {
-        "url": url, "table": "relais_bench", "key": ["number"], "modified": "changed", "time_zone": "Europe/Paris",
+        "url": url, "table": "relais_bench", "key": ["number"], "modified": "changed",
         **({"password": {"file": str(password_file.absolute())}} if password_file else {}),
     }  # fmt: skip
 

@@ -57,6 +57,7 @@ def describe(
     from inspect import cleandoc, getmodule  # noqa: PLC0415
 
     from connectors.kit.spec import is_sink  # noqa: PLC0415
+    from connectors.kit.zones import FIELD, Zoned  # noqa: PLC0415
 
     kind = _kind(name)
     if as_json:
@@ -67,6 +68,8 @@ def describe(
     typer.echo(f"{module}\n" if module else "")
     for field, about in kind.Config.model_fields.items():
         need = "needed" if about.is_required() else f"default {about.get_default(call_default_factory=True)!r}"
+        if field == FIELD and issubclass(kind.Config, Zoned):
+            need = "as the head of the file says"
         typer.echo(f"  {field} ({need})\n      {about.description or ''}")
 
 

@@ -12,6 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from connectors.kit.contract import ConnectorConfig
 from connectors.kit.spec import is_sink
+from connectors.kit.zones import FIELD, Zoned
 
 MAPPING = """# What a record states. Try it: relais connector dry-run {file}
 # The number of the case must name one request; $date, $instant, $label, $case and $handoff help.
@@ -105,6 +106,8 @@ def write(folder: Path, made: dict[str, str]) -> list[Path]:
 
 def _fields(config: type[ConnectorConfig]) -> Iterator[str]:
     for name, field in config.model_fields.items():
+        if name == FIELD and issubclass(config, Zoned):
+            continue  # at the head of the file
         yield from (f"  # {line}" for line in wrap(field.description or "", 110))
         if field.is_required():
             yield f"  {name}: TO-FILL-IN"

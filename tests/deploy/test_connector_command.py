@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from connectors.kit import spec as specs
+from connectors.kit.zones import Zoned
 from deploy.cli import app
 from deploy.commands.connector import ConnectorFileError
 
@@ -59,6 +61,26 @@ def test_a_file_that_cannot_be_used_is_told_by_line_and_field(
     assert change[0] in file.read_text()
     file.write_text(file.read_text().replace(*change))
     assert told in _said("check", str(file), code=2)
+
+
+@pytest.mark.parametrize(
+    ("connector", "config"),
+    [
+        ("sql-poll", '{url: "sqlite:///x", table: t, key: [n]}'), ("sql-outbox", '{url: "sqlite:///x"}'),
+        ("sql-receipts", '{url: "sqlite:///x"}'), ("http-poll", '{url: "https://x.example", key: /n}'),
+    ],
+)  # fmt: skip
+def test_the_time_zone_is_said_once_and_handed_over(tmp_path: Path, connector: str, config: str) -> None:
+    _said("new", "own", "--connector", connector, "--zone", "Indian/Reunion", "--folder", str(tmp_path))
+    file = tmp_path / "own.yaml"
+    head, _, rest = file.read_text().partition("config:")
+    assert "time_zone" not in rest
+    file.write_text(f"{head}config: {config}\n")
+    made = specs.load(file).config
+    assert isinstance(made, Zoned)
+    assert made.zone.key == "Indian/Reunion"
+    file.write_text(f"{head}config: {config[:-1]}, time_zone: Europe/Paris}}\n")
+    assert "config.time_zone: leave it out: time_zone at the head of the file" in _said("check", str(file), code=2)
 
 
 def test_a_number_of_a_person_is_told(tmp_path: Path) -> None:

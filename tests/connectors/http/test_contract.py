@@ -60,7 +60,7 @@ class PollPlace:
             "records": "/data/rows",
             "key": "/id",
         }
-        fields |= {"paging": {"by": "cursor", "at": "/next", "param": "mark"}, "since": since, "zone": ZONE}
+        fields |= {"paging": {"by": "cursor", "at": "/next", "param": "mark"}, "since": since, "time_zone": ZONE}
         made = HttpPoll(HttpPollConfig.model_validate(fields | {"outgoing": LOOPBACK}))
         self._stack.push_async_callback(made.close)
         return made

@@ -200,7 +200,7 @@ async def test_the_check_tells_what_is_wrong_before_anything_is_read(source: Mak
 @pytest.mark.parametrize(
     ("wrong", "what"),
     [
-        ({"zone": "Europe/Lyon"}, "time zone"),
+        ({"time_zone": "Europe/Lyon"}, "time zone"),
         ({"key": "id"}, "slash"),
         ({"paging": {"by": "magic"}}, "by"),
         ({"sinc": 1}, "sinc"),

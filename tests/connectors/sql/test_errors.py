@@ -111,7 +111,7 @@ async def test_a_server_that_dies_is_waited_for_and_read_on_when_it_is_back() ->
     [
         ({"url": f"postgresql+psycopg://a:{SECRET}@h/b"}, "url", "leave the password out of the address"),
         ({"url": "no address"}, "url", "write kind+driver://user@host/base"),
-        ({"time_zone": "Europe/Bourg"}, "time_zone", "write the name of a time zone"),
+        ({"time_zone": "Europe/Bourg"}, "time_zone", "there is no such time zone"),
         ({"query": "SELECT 1"}, "", "give one of: table, query"),
         ({"keys": ["n"]}, "keys", "Extra inputs"),
     ],

@@ -45,7 +45,6 @@ def lay(folder: Path, base: Base) -> Sequence[Path]:
             "table": "requests",
             "key": ["number"],
             "modified": "changed",
-            "time_zone": "Europe/Paris",
             "page_rows": 40,
         },
         "outbox": {"batch_rows": 20},
