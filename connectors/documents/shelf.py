@@ -14,9 +14,11 @@ from urllib.parse import parse_qsl
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from connectors.documents.origin import AtHubee, Origin
 from connectors.documents.rights import Right, granted
 from connectors.documents.s3 import S3, S3Store
 from connectors.documents.stores import FolderStore, Store
+from connectors.hubee.config import HubeeConfig
 from connectors.kit.contract import ConfigError, ConnectorConfig, Rejected
 from connectors.kit.secret import Secret
 from schemas.models.document import Document
@@ -37,6 +39,8 @@ class ShelfConfig(ConnectorConfig):
     """Folder in which documents lie; or `s3`."""
     s3: S3 | None = None
     """Bucket in which they lie; or `folder`."""
+    hubee: HubeeConfig | None = None
+    """By which credentials documents are fetched that stay at HubEE, where a source `hubee` gives them through this store."""
     max_bytes: int = Field(64 * 1024 * 1024, ge=1)
     """Bytes of one document, at most."""
 
@@ -56,6 +60,8 @@ class _About(BaseModel):
     type: str
     size: int
     sha256: str
+    origin: Origin | None = None
+    """Where it is, if it is not kept here."""
 
 
 class Given(NamedTuple):
@@ -73,6 +79,7 @@ class Shelf:
         """Raises `ConfigError` for a key that is missing or short."""
         self._config = config
         self._store: Store = FolderStore(config.folder) if config.folder is not None else S3Store(_given(config.s3))
+        self._hubee = AtHubee(config.hubee) if config.hubee is not None else None
         try:
             self._key = config.key.get().encode()
         except ValueError as error:
@@ -90,19 +97,42 @@ class Shelf:
         about = _About(label=label, type=type_, size=len(content), sha256=hashlib.sha256(content).hexdigest())
         await self._store.put(id_, content)
         await self._store.put(f"{id_}.json", about.model_dump_json().encode())
-        address = f"{self._config.address.rstrip('/')}{PATH}{id_}?{Right(id_, to, until).query(self._key)}"
-        return Document(**about.model_dump(), location=address, until=until)
+        return self._line(about, Right(id_, to, until))
+
+    async def knows(self, origin: Origin, to: str, until: date) -> Document | None:
+        """The line of the manifest of a document that stays where it is; None if it was not told yet (`refer`)."""
+        about = await self._about(origin.id)
+        return None if about is None else self._line(about, Right(origin.id, to, until))
+
+    async def refer(self, origin: Origin, content: bytes, label: str, type_: str) -> None:
+        """Remember a document that stays where it is, by what was read of it."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        about = _About(label=label, type=type_, size=len(content), sha256=sha256, origin=origin)
+        await self._store.put(f"{origin.id}.json", about.model_dump_json().encode())
 
     async def give(self, id_: str, query: Mapping[str, str]) -> Given | None:
         """The document, for whoever shows the right to it; None without it, or if there is no such document."""
         if not _ID.fullmatch(id_) or granted(id_, query, self._key, datetime.now(UTC).date()) is None:
             return None
-        if await self._store.size(f"{id_}.json") is None or (size := await self._store.size(id_)) is None:
+        about = await self._about(id_)
+        if about is None:
             return None
-        about = _About.model_validate_json(b"".join([part async for part in self._store.read(f"{id_}.json")]))
-        if size != about.size:
+        if about.origin is not None:
+            if self._hubee is None:
+                raise ConfigError("a document stays at HubEE: name the credentials by which it is fetched", "hubee")
+            there, parts = await self._hubee.there(about.origin), self._hubee.read(about.origin)
+        else:
+            there, parts = await self._store.size(id_) == about.size, self._store.read(id_)
+        return Given(about.size, checked(parts, about.size, about.sha256)) if there else None
+
+    async def _about(self, id_: str) -> _About | None:
+        if await self._store.size(f"{id_}.json") is None:
             return None
-        return Given(size, checked(self._store.read(id_), about.size, about.sha256))
+        return _About.model_validate_json(b"".join([part async for part in self._store.read(f"{id_}.json")]))
+
+    def _line(self, about: _About, right: Right) -> Document:
+        address = f"{self._config.address.rstrip('/')}{PATH}{right.document}?{right.query(self._key)}"
+        return Document(**about.model_dump(exclude={"origin"}), location=address, until=right.until)
 
     def place(self, location: str) -> tuple[str, Mapping[str, str]] | None:
         """Id and right of an address that leads here; None for any other."""
@@ -120,6 +150,8 @@ class Shelf:
     async def close(self) -> None:
         """Let go of the store."""
         await self._store.close()
+        if self._hubee is not None:
+            await self._hubee.close()
 
 
 async def checked(parts: AsyncIterator[bytes], size: int, sha256: str) -> AsyncIterator[bytes]:

@@ -293,6 +293,8 @@ def application(gateway: Gateway) -> Starlette:
             if gateway.sink is not None:
                 tasks.append(asyncio.create_task(gateway.sink.run()))
             tasks += [asyncio.create_task(run()) for run in gateway.tasks]
+            if gateway.documents is not None:
+                stack.push_async_callback(gateway.documents.close)
             stack.push_async_callback(gateway.bus.stop)
             stack.push_async_callback(gateway.pulse.stop)
             stack.push_async_callback(_end, tasks)

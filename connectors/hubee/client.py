@@ -82,6 +82,11 @@ class Hubee:
         """An event. `GoneError`."""
         return _object(await self._call(process, "GET", f"/cases/{_id(case)}/events/{_id(event)}"))
 
+    async def attachment(self, process: str, case: str, event: str | None, attachment: str) -> bytes:
+        """The bytes of an attachment of a case, or of an event of it. `GoneError`."""
+        of = f"/cases/{_id(case)}" + (f"/events/{_id(event)}" if event else "")
+        return (await self._call(process, "GET", f"{of}/attachments/{_id(attachment)}")).body
+
     async def receive_event(self, process: str, case: str, event: str) -> None:
         """Say that an event was taken into account; one that is no more is well."""
         try:

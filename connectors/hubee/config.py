@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from connectors.kit.contract import ConnectorConfig
 from connectors.kit.outgoing import Outgoing
 from connectors.kit.secret import Secret
+from schemas.references import BODY
 
 SIRET = r"[0-9]{14}"
 
@@ -55,9 +56,23 @@ class HubeeConfig(ConnectorConfig):
         return given.rstrip("/")
 
 
+class Relay(ConnectorConfig):
+    """How documents of HubEE are given to bodies that have no credentials there: they stay at HubEE, and the gateway fetches them."""
+
+    store: Path
+    """The gateway's own file of its store of documents; there, `hubee` names the credentials by which it fetches them."""
+    body: str = Field(pattern=BODY.pattern)
+    """Body for which they are, where they do not belong to a handoff that another body sent: our own."""
+    days: int = Field(90, ge=1, le=3660)
+    """For how many days after they came they can be fetched."""
+
+
 class SourceConfig(HubeeConfig):
     """What the source needs besides."""
 
+    documents: Relay | None = None
+    """Read each document once, so that its digest is known, and give it through the gateway: its entry then is one of a manifest (with
+    `sha256`, `location`, `until`). Absent: entries name HubEE's own address, and have no digest, since HubEE tells none."""
     page: int = Field(25, ge=1, le=25)
     """Notifications in one page; HubEE asks for no more than 25."""
     tell_received: bool = True

@@ -16,6 +16,7 @@ from connectors.hubee import words
 from connectors.hubee.client import GoneError, Hubee
 from connectors.hubee.config import Role, SourceConfig
 from connectors.hubee.moving import move
+from connectors.hubee.relaying import Relaying
 from connectors.hubee.words import Status
 from connectors.kit.contract import Batch, ConnectorConfig, Cursor, Record, Refused, Rejected, Report
 
@@ -31,6 +32,7 @@ class HubeeSource:
         self._config = config
         self._hubee = Hubee(config)
         self._acknowledged = asyncio.Event()
+        self._relaying: Relaying | None = None
 
     async def check(self) -> Report:
         """Look at one notification of each process; looking takes nothing from the queue."""
@@ -39,6 +41,9 @@ class HubeeSource:
     async def close(self) -> None:
         """Close the connections."""
         await self._hubee.close()
+        if self._relaying is not None:
+            await self._relaying.close()
+            self._relaying = None
 
     async def read(self, since: Cursor) -> AsyncIterator[Batch]:
         """A page of notifications after the other, process by process, until there is none that was not read."""
@@ -98,13 +103,21 @@ class HubeeSource:
             return Refused(_raw(notification), "HubEE has purged the case or event: nothing is left to be read", place)
         except Rejected as error:
             return Refused(_raw(notification), error.mend, place)
+        told = words.case(case)
+        brought = None if event is None else words.event(event, case_id, self._config.refusal_attribute)
+        if self._config.documents is not None:
+            self._relaying = self._relaying or Relaying(self._config, self._hubee)
+            lines = self._relaying.lines
+            told["documents"] = await lines(told["documents"], case, process, told, None)
+            if brought is not None and event is not None:
+                brought["documents"] = await lines(brought["documents"], event, process, told, event_id)
         content = {
             "role": self._config.role.value,
             "process": process,
             "notified_at": notification.get("dateTime"),
             "sender": words.body(notification.get("transmitter")),
-            "case": words.case(case),
-            "event": None if event is None else words.event(event, case_id, self._config.refusal_attribute),
+            "case": told,
+            "event": brought,
         }
         return Record(key=case_id, content=content, version=event_id or notification["id"], place=place)
 

@@ -86,6 +86,8 @@ class FakeHubee:
                 Route(f"{base}/cases/{{c}}", self._as(self.case), methods=["GET", "PATCH", "POST"]),
                 Route(f"{base}/cases/{{c}}/events", self._as(self.create_event), methods=["POST"]),
                 Route(f"{base}/cases/{{c}}/events/{{e}}", self._as(self.event), methods=["GET", "PATCH", "POST"]),
+                Route(f"{base}/cases/{{c}}/attachments/{{a}}", self._as(self.download)),
+                Route(f"{base}/cases/{{c}}/events/{{e}}/attachments/{{a}}", self._as(self.download)),
             ],
             exception_handlers={HTTPException: _told},
         )
@@ -258,6 +260,15 @@ class FakeHubee:
         if before == "IN_PROGRESS":
             self._tell(case, found)
         return Response(status_code=204)
+
+    async def download(self, request: Request, client: Client) -> Response:
+        of = self._case(request, client)
+        if "e" in request.path_params:
+            of = _found(self.events, request.path_params["e"], "Event")
+        id_ = request.path_params["a"]
+        if id_ not in {one["id"] for one in of["attachments"]} or id_ not in self.binaries:
+            raise HTTPException(404, "Binary meta-data is not found")
+        return Response(self.binaries[id_], media_type="application/octet-stream")
 
     def _shown(self, event: Json, client: Client) -> Json:
         shown = {k: self.spelling.get(v, v) if k.startswith("case") else v for k, v in event.items()}
