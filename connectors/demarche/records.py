@@ -12,6 +12,8 @@ from typing import Any
 from connectors.kit.contract import Json, Record
 
 DEPOSIT = "depose"
+Binned = list[str]
+"""A dossier in the bin: since when, in what state, why."""
 
 
 def life(dossier: Mapping[str, Any], fields: Mapping[str, Json]) -> list[Record]:
@@ -71,3 +73,18 @@ def deletion(demarche: int, listing: str, node: Mapping[str, Any]) -> Record:
     return Record(
         str(node["number"]), content, version=f"{kind}/{node['dateSupression']}", place=f"dossier {node['number']}"
     )
+
+
+def restored(demarche: int, node: Mapping[str, Any], binned: Binned) -> Record:
+    """A dossier that was told as put into the bin, and is among the living again: at its last change, since the platform says no more."""
+    since, state, reason = binned
+    number, changed = node["number"], node["dateDerniereModification"]
+    content = {
+        "demarche": demarche,
+        "dossier": number,
+        "kind": "restauration",
+        "state": state,
+        "reason": reason,
+        "date": changed,
+    }
+    return Record(str(number), content, version=f"restauration/{since}", place=f"dossier {number}")

@@ -17,7 +17,7 @@ from pydantic import Field, field_validator
 
 from connectors.demarche.graphql import Graphql, MissingError, Platform, find, query
 from connectors.demarche.hints import Ear, Hints
-from connectors.demarche.records import deletion, life
+from connectors.demarche.records import Binned, deletion, life, restored
 from connectors.kit.contract import (
     Batch,
     ConfigError,
@@ -33,11 +33,14 @@ from connectors.kit.contract import (
 from connectors.kit.outgoing import TooSlowError
 
 DOSSIERS = "dossiers"
-LISTINGS = (DOSSIERS, "pendingDeletedDossiers", "deletedDossiers")
+BIN = "pendingDeletedDossiers"
+LISTINGS = (DOSSIERS, BIN, "deletedDossiers")
 _CHANGED = {DOSSIERS: "dateDerniereModification"}
 _BEGINNING = "2000-01-01T00:00:00+00:00"
 _SETTLED_S = 60.0
 """Moments are told by the second: what changed longer ago than this cannot change again in the same one."""
+_MOST_BINNED = 1_000
+"""Dossiers of the bin that are remembered, the newest ones; the platform empties it after some weeks."""
 _MOST_SEEN = 500
 """Dossiers of the overlap of which is known that they were read; beyond, they are read again."""
 
@@ -85,15 +88,27 @@ class _Place:
     listings: dict[str, _Listing] = field(default_factory=lambda: {name: _Listing() for name in LISTINGS})
     seen: dict[str, str] = field(default_factory=dict)
     """Dossiers near the newest moment that were read, and the moment of their change."""
+    binned: dict[str, Binned] = field(default_factory=dict)
+    """Dossiers that were told as put into the bin, and are not deleted: since when, in what state, why."""
 
     @classmethod
     def of(cls, cursor: Cursor) -> Self:
         try:
             given = cursor or {}
             listings = {name: _Listing(**given.get("listings", {}).get(name, {})) for name in LISTINGS}
-            return cls(listings, dict(given.get("seen", {})))
+            return cls(listings, dict(given.get("seen", {})), dict(given.get("binned", {})))
         except (TypeError, AttributeError, ValueError):
             raise ConfigError("the stored place is not one of this connector: reset its offsets") from None
+
+    def note(self, listing: str, nodes: Sequence[Mapping[str, Any]]) -> None:
+        """Remember what is in the bin, so that what comes out of it again is noticed; forget what is deleted."""
+        for node in nodes:
+            number = str(node["number"])
+            self.binned.pop(number, None)
+            if listing == BIN:
+                self.binned[number] = [node["dateSupression"], node["state"], node["reason"]]
+        for number in list(self.binned)[:-_MOST_BINNED]:
+            del self.binned[number]
 
     def cursor(self) -> Cursor:
         return json.loads(json.dumps(asdict(self)))
@@ -159,10 +174,15 @@ class Demarche:
             nodes, moment = page["nodes"], _CHANGED.get(name, "dateSupression")
             if name == DOSSIERS:
                 fresh = [n["number"] for n in nodes if place.seen.get(str(n["number"])) != n[moment]]
-                records = await self._records(fresh)
+                back = [n for n in nodes if str(n["number"]) in place.binned]
+                records: list[Record | Refused] = [
+                    restored(self._config.demarche, n, place.binned.pop(str(n["number"]))) for n in back
+                ]
+                records += await self._records(fresh)
                 place.seen |= {str(n["number"]): n[moment] for n in nodes if begun - _seconds(n[moment]) > _SETTLED_S}
             else:
                 records = [deletion(self._config.demarche, name, node) for node in nodes]
+                place.note(name, nodes)
             at.newest = _latest(at.newest, *(n[moment] for n in nodes))
             more = bool(page["pageInfo"]["hasNextPage"])
             at.after = page["pageInfo"]["endCursor"] if more else None

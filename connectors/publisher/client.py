@@ -32,14 +32,22 @@ class Flushed(NamedTuple):
     refused: int
     """Events set aside now: `refused()` tells what to mend."""
     waiting: int
-    """Events that wait still: the gateway could not take them in time. Flush again later."""
+    """Events that wait still: the gateway could not take them in time (flush again later), or one before them is refused (`in_order`)."""
 
 
 class Publisher:
     """States facts for one source of one body. Safe to use from several threads."""
 
     def __init__(
-        self, url: str, token: str, source: str, spool: Path, *, ca_file: Path | None = None, timeout_s: float = 60.0
+        self,
+        url: str,
+        token: str,
+        source: str,
+        spool: Path,
+        *,
+        ca_file: Path | None = None,
+        timeout_s: float = 60.0,
+        in_order: bool = False,
     ) -> None:
         """Open the spool; nothing is sent.
 
@@ -50,12 +58,15 @@ class Publisher:
             spool: file for what is not sent yet.
             ca_file: authorities to trust (PEM), instead of the system's.
             timeout_s: longest wait for one answer.
+            in_order: let what is said of a case wait while an earlier event of that case is refused. Not needed for the bus, to which
+                the order of coming means nothing; for software whose later events build on a number that may be wrong.
         """
         address = httpx2.URL(url)
         if address.scheme != "https" and address.host not in _LOCAL:
             raise ValueError("the token must not go over the line in clear: write an address with https")
         trust = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
         self._source = source
+        self._in_order = in_order
         self._spool = Spool(spool)
         self._http = httpx2.Client(
             base_url=url, timeout=timeout_s, verify=trust, trust_env=False, headers={"Authorization": f"Bearer {token}"}
@@ -82,7 +93,7 @@ class Publisher:
         """
         sent = refused = failures = 0
         limit, end = BATCH, time.monotonic() + patience_s
-        while batch := self._spool.head(limit):
+        while batch := self._spool.head(limit, in_order=self._in_order):
             answer = self._send([text for _, text in batch])
             if isinstance(answer, float | None):
                 failures += 1

@@ -15,6 +15,9 @@ from connectors.publisher.problems import Flaw, Refused
 TABLE = """CREATE TABLE IF NOT EXISTS spool (n INTEGER PRIMARY KEY, source TEXT NOT NULL, subject TEXT NOT NULL, id TEXT NOT NULL,
  event TEXT NOT NULL, flaws TEXT, UNIQUE (source, subject, id))"""
 
+_HEAD = """SELECT n, event FROM spool s WHERE flaws IS NULL AND (:free OR NOT EXISTS (SELECT 1 FROM spool r
+ WHERE r.source = s.source AND r.subject = s.subject AND r.n < s.n AND r.flaws IS NOT NULL)) ORDER BY n LIMIT :limit"""
+
 
 class AlreadySaidError(ValueError):
     """An event with the same source, subject and id waits in the spool and says something else."""
@@ -41,17 +44,16 @@ class Spool:
                 known = base.execute(f"SELECT event, flaws FROM spool WHERE {where}", named).fetchone()  # noqa: S608
                 if known and known[1] is None and known[0] != text:
                     raise AlreadySaidError(f"{event['id']} of {event['subject']} waits already and says something else")
-                if known and known[1] is not None:
-                    base.execute(f"DELETE FROM spool WHERE {where}", named)  # noqa: S608
+                if known and known[1] is not None:  # in its old place
+                    base.execute(f"UPDATE spool SET event = ?, flaws = NULL WHERE {where}", (text, *named))  # noqa: S608
                 base.execute(
                     "INSERT OR IGNORE INTO spool (source, subject, id, event) VALUES (?, ?, ?, ?)", (*named, text)
                 )
 
-    def head(self, limit: int) -> list[tuple[int, str]]:
-        """The oldest events that wait: number and JSON."""
+    def head(self, limit: int, *, in_order: bool = False) -> list[tuple[int, str]]:
+        """The oldest events that wait: number and JSON. `in_order`: none behind one of its subject that was refused."""
         with self._open() as base:
-            rows = base.execute("SELECT n, event FROM spool WHERE flaws IS NULL ORDER BY n LIMIT ?", (limit,))
-            return list(rows)
+            return list(base.execute(_HEAD, {"free": not in_order, "limit": limit}))
 
     def done(self, numbers: Sequence[int]) -> None:
         """The gateway has these."""

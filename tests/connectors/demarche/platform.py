@@ -109,6 +109,10 @@ class Platform:
         self.rows[number].hidden = (at, reason)
         self.rows[number].updated = at
 
+    def restore(self, number: int, at: float) -> None:
+        self.rows[number].hidden = None
+        self.rows[number].updated = at
+
     def delete(self, number: int, reason: str, at: float) -> None:
         row = self.rows.pop(number)
         self.deleted.append((at, number, row.state, reason))

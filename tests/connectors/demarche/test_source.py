@@ -163,6 +163,33 @@ async def test_the_bin_and_what_leaves_it(platform: Platform, source: Make) -> N
     assert what(await taken(source(page=10), None)) == ["5 depose", "2 suppression", "1 suppression", "3 suppression"]
 
 
+async def test_a_dossier_that_leaves_the_bin_alive_is_told_once(platform: Platform, source: Make) -> None:
+    for number in (1, 2):
+        platform.deposit(number, NOW)
+    place = (await taken(one := source()))[-1].cursor
+    for number in (1, 2):
+        platform.hide(number, "user_request", NOW + 10)
+    place = (await taken(one, place))[-1].cursor
+    assert len(repr(place)) < 1_000
+    platform.restore(1, NOW + 20)
+    back = await taken(source(), place)
+    assert what(back) == ["1 restauration", "1 depose", "2 corbeille"]  # the last one again, within the overlap
+    (record,) = [r for b in back for r in b.records if isinstance(r, Record) and r.content["kind"] == "restauration"]
+    assert (record.content["reason"], record.content["state"], record.content["date"]) == (
+        "user_request", "en_construction", iso(NOW + 20),
+    )  # fmt: skip
+    assert "1 restauration" not in what(await taken(source(), back[-1].cursor))
+    platform.hide(1, "user_request", NOW + 30)  # a second time
+    again = await taken(one, back[-1].cursor)
+    platform.restore(1, NOW + 40)
+    third = await taken(one, again[-1].cursor)
+    versions = [v for batches in (back, third) for _, v, kind in said(batches) if kind == "restauration"]
+    assert len(set(versions)) == 2
+    platform.delete(2, "user_request", NOW + 50)
+    gone = await taken(one, third[-1].cursor)
+    assert gone[-1].cursor["binned"] == {}
+
+
 async def test_what_is_too_much_is_asked_for_in_pieces(platform: Platform, source: Make) -> None:
     for number in range(1, 31):
         platform.deposit(number, NOW + number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import signal
 import subprocess
@@ -121,6 +122,29 @@ async def test_a_flaw_is_told_and_the_others_are_taken(publisher: Publisher) -> 
     assert await asyncio.to_thread(publisher.flush) == Flushed(0, 1, 0)
     publisher.forget("case:viriat/PC-4", "PC-4-opened")
     assert publisher.refused() == []
+
+
+async def test_what_follows_a_refused_event_of_its_case_waits_only_if_that_is_asked_for(
+    world: World, spool: Path
+) -> None:
+    def closed(number: str) -> Event:
+        return Event("case.closed", f"case:viriat/{number}", f"{number}-closed", {"reason": "done"}, TODAY)
+
+    token = world.town.tokens["viriat"]
+    with Publisher(world.url, token, "viriat/back-office", spool, in_order=True) as publisher:
+        publisher.publish(opened("PC-1", procedure="Not A Code"), opened("PC-2"), closed("PC-1"), closed("PC-2"))
+        assert await asyncio.to_thread(publisher.flush) == Flushed(2, 1, 1)
+        assert await asyncio.to_thread(publisher.flush) == Flushed(0, 0, 1)
+        publisher.publish(opened("PC-1"))  # corrected: it goes first
+        assert [json.loads(text)["id"] for _, text in publisher._spool.head(9)] == ["PC-1-opened", "PC-1-closed"]
+        assert await asyncio.to_thread(publisher.flush) == Flushed(2, 0, 0)
+        publisher.publish(opened("PC-3", unknown=1), closed("PC-3"))
+        assert await asyncio.to_thread(publisher.flush) == Flushed(0, 1, 1)
+        publisher.forget("case:viriat/PC-3", "PC-3-opened")
+        assert await asyncio.to_thread(publisher.flush) == Flushed(1, 0, 0)
+    with Publisher(world.url, token, "viriat/back-office", spool) as publisher:
+        publisher.publish(opened("PC-4", unknown=1), closed("PC-4"))
+        assert await asyncio.to_thread(publisher.flush) == Flushed(1, 1, 0)
 
 
 async def test_more_than_a_batch_and_more_than_the_gateway_reads_at_once(world: World, publisher: Publisher) -> None:
