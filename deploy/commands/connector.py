@@ -134,7 +134,7 @@ def dry_run(
     from deploy.connectors import trial  # noqa: PLC0415
 
     spec, bodies = _source(file), _bodies(directory)
-    shared, refused = trial.Shared(), 0
+    suspects, refused = (trial.Shared(), trial.Changing()), 0
 
     async def run() -> None:
         nonlocal refused
@@ -142,14 +142,15 @@ def dry_run(
         async for told in trial.dry_run(spec, bodies, limit):
             number += 1
             refused += told.refusal is not None
-            shared.add(told)
+            for one in suspects:
+                one.add(told)
             if as_json:
                 typer.echo(_line(trial.told_json(told, number)))
             else:
                 _show(told, number)
 
     _running(run())
-    if suspicion := shared.suspicion():
+    for suspicion in filter(None, (one.suspicion() for one in suspects)):
         typer.echo(f"look at this: {suspicion.where}: {suspicion.mend}", err=True)
     if refused:
         raise typer.Exit(Exit.FAILED)

@@ -55,7 +55,11 @@ def set_(
 
 @offsets.command()
 def reset(file: File, dry_run: DryRun = False) -> None:
-    """Let a connector read from the beginning. What it has published already stays one fact."""
+    """Let a connector read from the beginning. What it has published already stays one fact.
+
+    But where the source gives a record in every state that it went through, and no version: those states are stated again.
+    `--dry-run` counts the records that have come in several states.
+    """
     _move(file, None, dry_run)
 
 
@@ -149,6 +153,11 @@ def _move(file: Path, cursor: Any, dry_run: bool) -> None:
         kept = asyncio.run(keeping.remembered(brokers, settings.instance, spec.file.name))
         before = state.read_checkpoint(kept.get(state.CHECKPOINT)).cursor
         typer.echo(f"would go from {_line(before)} to {_line(cursor)}")
+        states = (state.read_entry(value).number for key, value in kept.items() if key.startswith(state.RECORD))
+        if cursor is None and (changed := sum(number > 1 for number in states)):
+            typer.echo(
+                f"{changed} records have come in several states: if the source gives each state again, they are stated again"
+            )
         return
     before = asyncio.run(keeping.move(settings, brokers, spec, cursor))
     typer.echo(f"from {_line(before)} to {_line(cursor)}")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from connectors.kit.contract import Closing, Finding, Record, Rejected, Report
-from connectors.kit.intake import Intake, Told
+from connectors.kit.intake import Intake, Outcome, Told
 from connectors.kit.mapper import Mapper, MappingFailedError, Said
 from connectors.kit.mapping import Example
 from connectors.kit.runner import mapper_of
@@ -121,6 +121,29 @@ class Shared:
             return None
         mend = "if they are several requests of one person or household, compose the number with what tells them apart"
         return Suspicion(f"{shared} of {len(self._openings)} cases are opened by several records", mend)
+
+
+class Changing:
+    """Notices records that come in several states and bear no version: read from the beginning again, they cannot be told from changes."""
+
+    def __init__(self) -> None:
+        self._states: Counter[str] = Counter()
+
+    def add(self, told: Told) -> None:
+        """One record of a dry run."""
+        if isinstance(told.record, Record) and told.record.version is None and told.outcome is not Outcome.DUPLICATE:
+            self._states[told.record.key] += 1
+
+    def suspicion(self) -> Suspicion | None:
+        """What to look at, if anything."""
+        changing = sum(count > 1 for count in self._states.values())
+        if not changing:
+            return None
+        mend = (
+            "name what numbers them in `version` (a transition, a line of the log, the instant of the change), or make it part of the key; "
+            "without, `offsets reset` states these again"
+        )
+        return Suspicion(f"{changing} of {len(self._states)} records come in several states, without a version", mend)
 
 
 def told_json(told: Told, number: int) -> dict[str, Any]:

@@ -83,6 +83,18 @@ def test_the_time_zone_is_said_once_and_handed_over(tmp_path: Path, connector: s
     assert "config.time_zone: leave it out: time_zone at the head of the file" in _said("check", str(file), code=2)
 
 
+def test_records_that_change_and_bear_no_version_are_told(tmp_path: Path) -> None:
+    _said("new", "own", "--folder", str(tmp_path))
+    file, code, records = tmp_path / "own.yaml", tmp_path / "own.py", tmp_path / "records.txt"
+    records.write_text("A;01/03/2026\nB;01/03/2026\nA;02/03/2026\nA;01/03/2026\n")
+    assert "several states" not in _said("dry-run", str(file))
+    assert "version=str(at), " in code.read_text()
+    code.write_text(code.read_text().replace("version=str(at), ", ""))
+    assert "1 of 2 records come in several states, without a version" in _said("dry-run", str(file))
+    records.write_text("A;01/03/2026\nB;01/03/2026\nA;01/03/2026\n")
+    assert "several states" not in _said("dry-run", str(file)), "a repeat is a repeat"
+
+
 def test_a_number_of_a_person_is_told(tmp_path: Path) -> None:
     _said("new", "own", "--folder", str(tmp_path))
     (tmp_path / "records.txt").write_text("A;01/03/2026\nA;02/03/2026\n")
