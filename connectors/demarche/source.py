@@ -154,11 +154,15 @@ class Demarche:
                 findings.append(Finding(False, f"read {name}", str(error)))
         return Report(findings)
 
+    async def listen(self) -> None:
+        """Take hints from now on, if they come."""
+        if self._ear is not None:
+            await self._ear.open()
+
     async def read(self, since: Cursor) -> AsyncIterator[Batch]:
         """What changed; where hints come, again at each of them."""
         place = _Place.of(since)
-        if self._ear is not None:
-            await self._ear.open()
+        await self.listen()
         while True:
             for name in LISTINGS:
                 async for batch in self._listing(place, name):

@@ -90,7 +90,7 @@ class WebhookInConfig(ConnectorConfig):
 
 
 class WebhookIn:
-    """Takes webhooks: signed ones, or posts to a secret address; it listens from its first read on."""
+    """Takes webhooks: signed ones, or posts to a secret address; it listens while the bus is away, too."""
 
     Config: ClassVar[type[ConnectorConfig]] = WebhookInConfig
 
@@ -117,6 +117,11 @@ class WebhookIn:
         except ConnectorError as error:
             return Report([Finding(False, "listen and keep what comes", str(error))])
         return Report([Finding(True, f"listen on {self._config.host}:{self._config.port}")])
+
+    async def listen(self) -> None:
+        """Take deliveries from now on, whether or not the bus is there: they wait in the file."""
+        if self._queue is None:
+            await self._open()
 
     async def read(self, since: Cursor) -> AsyncIterator[Batch]:
         """What waits, all of it: what was published but not yet dropped comes again, and a queue that began anew hides nothing."""
@@ -148,7 +153,7 @@ class WebhookIn:
         )
         try:
             await listener.start()
-        except ConfigError:
+        except ConnectorError:
             queue.close()
             raise
         self._listener, self._queue = listener, queue

@@ -118,6 +118,20 @@ class Acking(Protocol):
 
 
 @runtime_checkable
+class Listening(Protocol):
+    """A connector that others call: it answers them whether or not the bus is there."""
+
+    async def listen(self) -> None:
+        """Begin to listen; again does no harm. Called before the bus is asked for anything.
+
+        Raises:
+            ConfigError: a person has to change something.
+            Unavailable: not now; it is tried again later.
+        """
+        ...
+
+
+@runtime_checkable
 class Closing(Protocol):
     """A connector that holds something open."""
 

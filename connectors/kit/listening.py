@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from connectors.kit.contract import ConfigError
+from connectors.kit.contract import ConfigError, Unavailable
 
 
 class Listener:
@@ -47,13 +48,20 @@ class Listener:
         return port
 
     async def start(self) -> None:
-        """Listen. Raises `ConfigError` if that address cannot be had."""
+        """Listen.
+
+        Raises:
+            ConfigError: that address cannot be had.
+            Unavailable: another program listens there, perhaps one of ours that is about to end.
+        """
         try:
             family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
             self._socket = socket.create_server((self._host, self._port), family=family)
             # asyncio does so only where a socket names its protocol; without it each answer waits 40 ms for an acknowledgement
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise Unavailable(f"port: another program listens on {self._host}:{self._port}") from None
             raise ConfigError(f"{self._host}:{self._port} cannot be listened on: {error.strerror}", "port") from None
         self._task = asyncio.create_task(self._server.serve([self._socket]))
         while not self._server.started:

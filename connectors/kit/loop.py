@@ -16,7 +16,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from connectors.kit import metrics
-from connectors.kit.contract import ConfigError, Unavailable
+from connectors.kit.contract import Closing, ConfigError, Listening, Sink, Source, Unavailable
 from connectors.kit.intake import Outcome
 from connectors.kit.metrics import State
 from connectors.kit.spec import Spec
@@ -64,7 +64,18 @@ Prepare = Callable[[], Awaitable[Ground]]
 class Loop(ABC):
     """Runs one connector until it is stopped, or until a person has to change something."""
 
-    def __init__(self, spec: Spec, prepare: Prepare, runtime: RuntimeConfig, config: RunnerConfig) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        prepare: Prepare,
+        runtime: RuntimeConfig,
+        config: RunnerConfig,
+        connector: Source | Sink | None = None,
+    ) -> None:
+        """`connector`: in place of the one that the file names; whoever gives it closes it."""
+        self.connector = connector
+        """The connector, once there is one."""
+        self._given = connector is not None
         self.name = spec.file.name
         self.spec = spec
         self._prepare = prepare
@@ -87,8 +98,37 @@ class Loop(ABC):
         """Finish the transaction under way, and end."""
         self._stop.set()
 
+    @property
+    def listens(self) -> bool:
+        """Whether others call this connector, and it answers them whatever becomes of the bus."""
+        return isinstance(self.connector, Listening)
+
     async def run(self) -> None:
         """Run until stopped. Ends by itself only where a person has to change something; `told` says what."""
+        try:
+            await self._sessions()
+        finally:
+            await self._let_go()
+
+    async def _held(self) -> Source | Sink:
+        """The connector: made once and kept from session to session, so that whoever calls it finds it while the bus is away."""
+        if self.connector is None:
+            self.connector = self.spec.make()
+        if isinstance(self.connector, Listening):
+            await self.connector.listen()
+        return self.connector
+
+    async def _let_go(self) -> None:
+        if self._given or self.connector is None:
+            return
+        ended, self.connector = self.connector, None
+        if isinstance(ended, Closing):
+            try:
+                await ended.close()
+            except Exception as error:  # noqa: BLE001 - it is given up all the same
+                log.warning("a connector did not close", connector=self.name, error=type(error).__name__)
+
+    async def _sessions(self) -> None:
         failures = 0
         while not self._stop.is_set():
             before = self.counts.total()
@@ -116,6 +156,7 @@ class Loop(ABC):
             except Exception as error:  # noqa: BLE001 - a bug of one connector must not end the others
                 self._show(State.FAILING, type(error).__name__, "bug")
                 log.error("a connector failed", connector=self.name, error=type(error).__name__, at=_place(error))
+                await self._let_go()  # nobody knows in what state it is
             if self.once:
                 return
             failures = 1 if self.counts.total() > before else failures + 1

@@ -13,20 +13,18 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from connectors.kit import metrics
-from connectors.kit.contract import Closing, Retry, Sink
 from connectors.kit.contract import Outcome as Told
+from connectors.kit.contract import Retry, Sink
 from connectors.kit.dispatch import Dispatch, Waiting
 from connectors.kit.intake import Outcome
 from connectors.kit.items import Brought, handoff_item, status_item
-from connectors.kit.loop import Ground, Loop, Prepare, RunnerConfig
+from connectors.kit.loop import Ground, Loop
 from connectors.kit.metrics import State
 from connectors.kit.session import Session, letters_of
-from connectors.kit.spec import Spec
 from connectors.kit.state import CHECKPOINT
 from connectors.kit.stating import Refusal
 from connectors.kit.tools import today
 from schemas.codec import bus
-from streams.runtime.config import RuntimeConfig
 from streams.runtime.offsets import Offsets
 
 POLL_MS = 200
@@ -37,18 +35,10 @@ BACKLOG = 1_000
 class Outlet(Loop):
     """Runs one sink until it is stopped, or until a person has to change something."""
 
-    def __init__(
-        self, spec: Spec, prepare: Prepare, runtime: RuntimeConfig, config: RunnerConfig, sink: Sink | None = None
-    ) -> None:
-        """`sink`: in place of the one that the file names."""
-        super().__init__(spec, prepare, runtime, config)
-        self._sink = sink
-        self._bus = bus()
-
     async def _session(self) -> None:
+        sink: Sink = await self._held()  # type: ignore[assignment]
         ground = await self._prepare()
         session = await Session.open(self.name, self._runtime)
-        sink: Sink = self._sink or self.spec.make()  # type: ignore[assignment]
         consumer = AIOKafkaConsumer(
             **self._runtime.client(),
             isolation_level="read_committed",
@@ -66,8 +56,6 @@ class Outlet(Loop):
         finally:
             await consumer.stop()
             await session.close()
-            if self._sink is None and isinstance(sink, Closing):
-                await sink.close()
 
     async def _seek(self, consumer: AIOKafkaConsumer, dispatch: Dispatch) -> None:
         """Go to where the bus was read to; at first, to its beginning: it holds the newest state of everything."""
@@ -126,7 +114,7 @@ class Outlet(Loop):
     def _brought(self, topic: str, record: Any, ground: Ground) -> Brought | None:
         """What a record of the bus is to the body."""
         assert ground.book is not None
-        datum = None if record.value is None else self._bus.decode(record.value)[1]
+        datum = None if record.value is None else bus().decode(record.value)[1]
         make = handoff_item if topic.endswith(".handoffs") else status_item
         return make(record.key, datum, self.spec.file.body, ground.book, f"{topic} {record.partition} {record.offset}")
 

@@ -13,37 +13,25 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from connectors.kit import metrics
-from connectors.kit.contract import Acking, Batch, Closing, Cursor, Source
+from connectors.kit.contract import Acking, Batch, Cursor, Source
 from connectors.kit.intake import Intake, Step
-from connectors.kit.loop import Loop, Prepare, RunnerConfig
+from connectors.kit.loop import Loop
 from connectors.kit.mapper import Mapper
 from connectors.kit.metrics import State
 from connectors.kit.session import Session, letters_of
 from connectors.kit.spec import Spec
 from connectors.kit.state import CHECKPOINT
 from connectors.kit.stating import Stating
-from streams.runtime.config import RuntimeConfig
 
 
 class Runner(Loop):
     """Runs one source until it is stopped, or until a person has to change something."""
 
-    def __init__(
-        self,
-        spec: Spec,
-        prepare: Prepare,
-        runtime: RuntimeConfig,
-        config: RunnerConfig,
-        source: Source | None = None,
-    ) -> None:
-        """`source`: in place of the one that the file names."""
-        super().__init__(spec, prepare, runtime, config)
-        self._source = source
-
     async def _session(self) -> None:
-        mapper, ground = mapper_of(self.spec), await self._prepare()
+        mapper = mapper_of(self.spec)
+        source: Source = await self._held()  # type: ignore[assignment]
+        ground = await self._prepare()
         session = await Session.open(self.name, self._runtime)
-        source: Source = self._source or self.spec.make()  # type: ignore[assignment]
         try:
             intake = intake_of(session, self._runtime.instance, mapper, ground.stating)
             await self._release(session, intake)
@@ -60,8 +48,6 @@ class Runner(Loop):
                 await self._wait(self.spec.file.every)
         finally:
             await session.close()
-            if self._source is None and isinstance(source, Closing):
-                await source.close()
 
     async def _release(self, session: Session, intake: Intake) -> None:
         """Publish what waited for a label that is mapped now."""
