@@ -1,5 +1,7 @@
 """The topics of an instance: what they are called, how they are cut and kept, and how they come to be."""
 
+import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,6 +19,8 @@ DAY_MS = 24 * HOUR_MS
 CREATED = 0
 ALREADY_EXISTS = 36
 """Kafka's error code for a topic that is there."""
+LEARNT_S = 15.0
+"""So long is waited until the brokers know a topic that was created."""
 TOPIC_RESOURCE = 2
 
 STAMPED = {"message.timestamp.type": "LogAppendTime"}
@@ -159,9 +163,7 @@ def _created(errors: Iterable[tuple[Any, ...]]) -> list[str]:
 async def _check(admin: "AIOKafkaAdminClient", topics: list[Topic]) -> None:
     if not topics:
         return
-    partitions = {
-        found["topic"]: len(found["partitions"]) for found in await admin.describe_topics([t.name for t in topics])
-    }
+    partitions = {found["topic"]: len(found["partitions"]) for found in await _described(admin, topics)}
     configs = await _configs(admin, topics)
     wrong = [
         f"{topic.name}: {what} is {found}, must be {needed}"
@@ -176,6 +178,16 @@ async def _check(admin: "AIOKafkaAdminClient", topics: list[Topic]) -> None:
         text = "; ".join(wrong)
         mend = "set the configuration right with Kafka's tools, or choose another instance (partitions never change)"
         raise TopicsError(TopicsReason.DIFFERENT, f"{text}: {mend}")
+
+
+async def _described(admin: "AIOKafkaAdminClient", topics: list[Topic]) -> list[dict[str, Any]]:
+    """The topics as the brokers know them; what another start has created just now, they learn of a moment later."""
+    end = time.monotonic() + LEARNT_S
+    while True:
+        found: list[dict[str, Any]] = await admin.describe_topics([topic.name for topic in topics])
+        if all(one["error_code"] == CREATED for one in found) or time.monotonic() > end:
+            return found
+        await asyncio.sleep(0.1)
 
 
 async def _configs(admin: "AIOKafkaAdminClient", topics: list[Topic]) -> dict[str, dict[str, str]]:

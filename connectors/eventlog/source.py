@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -37,6 +38,7 @@ class EventLog:
     """The rows of an event log (XES, CSV), each a record: `trace`, the attributes of the trace, and those of the row."""
 
     Config = EventLogConfig
+    passive: ClassVar[bool] = True
 
     def __init__(self, config: EventLogConfig) -> None:
         self._config = config

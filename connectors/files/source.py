@@ -40,6 +40,7 @@ class FilesSource:
     """Reads the files of one folder."""
 
     Config: ClassVar[type[FilesConfig]] = FilesConfig
+    passive: ClassVar[bool] = True
 
     def __init__(self, config: FilesConfig) -> None:
         self._config = config

@@ -88,12 +88,19 @@ class Access:
         self._looked = -1e9
         self._stamp: tuple[int, int] | None = None
         self._grants: dict[str, Grant] = {}
+        self._bodies: dict[str, Grant] = {}
         self._subscribers: frozenset[str] = frozenset()
 
     def grant(self, token: str) -> Grant | None:
         """What a token allows; None for an unknown or revoked one."""
         self._look()
         return self._grants.get(digest_of(token))
+
+    def may_state(self, body: str, type_: str, procedure: str | None) -> bool:
+        """Whether a body may state this kind of fact about this procedure, by whatever door; one that is not listed may."""
+        self._look()
+        grant = self._bodies.get(body)
+        return grant is None or grant.may_state(type_, procedure)
 
     def subscribers(self) -> frozenset[str]:
         """The bodies whose inbox is a topic too."""
@@ -108,21 +115,25 @@ class Access:
         try:
             found = self._path.stat()
         except FileNotFoundError:
-            self._stamp, self._grants, self._subscribers = None, {}, frozenset()
+            self._stamp, self._grants, self._bodies, self._subscribers = None, {}, {}, frozenset()
             return
         stamp = (found.st_mtime_ns, found.st_ino)
         if stamp != self._stamp:
             register = read(self._path)
-            self._grants, self._stamp = _grants(register), stamp
+            self._grants, self._bodies, self._stamp = _grants(register), _bodies(register), stamp
             self._subscribers = frozenset(body for body, member in register.bodies.items() if member.subscribes)
 
 
-def _grants(register: Register) -> dict[str, Grant]:
-    grants = {
-        token.digest: Grant(body=body, procedures=member.procedures, types=member.types)
+def _bodies(register: Register) -> dict[str, Grant]:
+    return {
+        body: Grant(body=body, procedures=member.procedures, types=member.types)
         for body, member in register.bodies.items()
-        for token in member.tokens
     }
+
+
+def _grants(register: Register) -> dict[str, Grant]:
+    bodies = _bodies(register)
+    grants = {token.digest: bodies[body] for body, member in register.bodies.items() for token in member.tokens}
     return grants | {token.digest: Grant(body=None) for token in register.operators}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from connectors.gateway.access import Grant
 from connectors.gateway.codes import Minter
 from connectors.gateway.problems import Flaw, ProblemError, Trouble
-from connectors.kit.stating import strangers
+from connectors.kit.stating import NOT_ALLOWED, strangers
 from schemas import canonical, cloudevents
 from schemas.checks import MAX_REFERENCES, problems
 from schemas.codec import Codec
@@ -98,8 +98,7 @@ class Door:
         if flaws:
             return flaws
         if not grant.may_state(event.type, event.header.procedure):
-            mend = "this body may not state this kind of fact about this procedure: ask those who run the bus"
-            return [Flaw(Trouble.NOT_ALLOWED, "type", mend, index)]
+            return [Flaw(Trouble.NOT_ALLOWED, "type", NOT_ALLOWED, index)]
         unknown = strangers(datum, self.book.body)
         return [Flaw("unknown-body", f"data.{name}", "name a body of the directory", index) for name in unknown]
 

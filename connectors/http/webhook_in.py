@@ -93,6 +93,7 @@ class WebhookIn:
     """Takes webhooks: signed ones, or posts to a secret address; it listens while the bus is away, too."""
 
     Config: ClassVar[type[ConnectorConfig]] = WebhookInConfig
+    passive: ClassVar[bool] = True
 
     def __init__(self, config: WebhookInConfig) -> None:
         self._config = config

@@ -109,6 +109,16 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class Passive(Protocol):
+    """A source that waits for what the system brings: that nothing comes does not say that the system lives.
+
+    `source.heartbeat` is stated for any other source that was read to its end.
+    """
+
+    passive: ClassVar[bool]
+
+
+@runtime_checkable
 class Acking(Protocol):
     """A source that is told what was published (an acknowledged queue, a folder whose files move to `done/`)."""
 

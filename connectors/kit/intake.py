@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b, sha256
 from typing import NamedTuple
@@ -111,6 +112,16 @@ class Intake:
             work.moved = True
         return work.done()
 
+    def beat(self, due_s: int) -> Step:
+        """That the source is alive although it may have nothing to say, and will say so again within so many seconds.
+
+        Nothing where its body may not state it.
+        """
+        work = _Work(self, View(self._store))
+        if self._stating.may("source.heartbeat", None):
+            work.beat(due_s)
+        return work.done()
+
     def release(self, limit: int) -> Step:
         """Try what waits again, in order; at most `limit` records leave in one step."""
         work = _Work(self, View(self._store))
@@ -158,6 +169,18 @@ class _Work:
             self._hold(record, key, entry, error)
             return
         self._keep(key, entry, told)
+
+    def beat(self, due_s: int) -> None:
+        now = datetime.now(self._mapper.tools.zone).isoformat(timespec="seconds")
+        said = {"type": "source.heartbeat", "subject": f"body:{self._stating.body}", "occurred_at": now, "every": due_s}
+        self._checkpoint.sequence += 1
+        self._send([self._stating.fact(said, f"beat-{self._checkpoint.sequence}-{now}", self._checkpoint.sequence)])
+        self.moved = True
+
+    def _send(self, facts: Sequence[Fact]) -> None:
+        self._step.effects.sends += [
+            Send(self._intake._prefix + f.route.topic, f.route.partition, f.route.key, f.value) for f in facts
+        ]
 
     def refused(self, record: Refused, key: bytes, value: bytes | None) -> None:
         if value is not None:
@@ -246,9 +269,7 @@ class _Work:
         gone = [known for slot, known in before.items() if now.get(slot) != known]
         changed = bool(before) and bool(gone or made)
         facts = [*(self._retracted(known) for known in gone), *made]
-        self._step.effects.sends += [
-            Send(self._intake._prefix + f.route.topic, f.route.partition, f.route.key, f.value) for f in facts
-        ]
+        self._send(facts)
         entry.facts = now
         entry.revision += changed
         outcome = Outcome.CORRECTED if changed else Outcome.PUBLISHED if now else Outcome.SILENT

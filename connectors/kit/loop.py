@@ -44,6 +44,8 @@ class RunnerConfig:
     """Longest wait after a failure."""
     prove_s: float = 10.0
     """After so long without a transaction one is made, to learn whether another process took this connector over."""
+    beat_s: float = 300.0
+    """A source that was read to its end states that it is alive, this often at most."""
     fenced_s: float = 15.0
     """Wait after another process took this connector over."""
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from connectors.kit import metrics
-from connectors.kit.contract import Acking, Batch, Cursor, Source
+from connectors.kit.contract import Acking, Batch, Cursor, Passive, Source
 from connectors.kit.intake import Intake, Step
 from connectors.kit.loop import Loop
 from connectors.kit.mapper import Mapper
@@ -26,6 +26,9 @@ from connectors.kit.stating import Stating
 
 class Runner(Loop):
     """Runs one source until it is stopped, or until a person has to change something."""
+
+    _beat_at = 0.0
+    """When it next states that its source is alive, by a monotonic clock."""
 
     async def _session(self) -> None:
         mapper = mapper_of(self.spec)
@@ -40,6 +43,7 @@ class Runner(Loop):
                     intake.use(mapper)
                     await self._release(session, intake)
                 await self._round(session, intake, source)
+                await self._beat(session, intake, source)
                 await session.prove(self._config.prove_s, CHECKPOINT, intake.checkpoint.bytes())
                 metrics.LAST_SUCCESS.labels(self.name).set_to_current_time()
                 self._show(State.IDLE)
@@ -48,6 +52,15 @@ class Runner(Loop):
                 await self._wait(self.spec.file.every)
         finally:
             await session.close()
+
+    async def _beat(self, session: Session, intake: Intake, source: Source) -> None:
+        """State that the source is alive, from time to time, with where it is read on."""
+        now = time.monotonic()
+        if now < self._beat_at or isinstance(source, Passive):
+            return
+        self._beat_at = now + self._config.beat_s
+        # twice the time: one that comes late is no alarm
+        await self._commit(session, intake, intake.beat(1 + round(2 * (self._config.beat_s + self.spec.file.every))))
 
     async def _release(self, session: Session, intake: Intake) -> None:
         """Publish what waited for a label that is mapped now."""

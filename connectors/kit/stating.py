@@ -19,6 +19,10 @@ from streams.reasons import Reason
 
 DAY_S = 86_400
 _ADDRESSED = ("to", "redirect_to")
+NOT_ALLOWED = "this body may not state this kind of fact about this procedure: ask those who run the bus"
+"""The words of every door for it."""
+May = Callable[[str, str | None], bool]
+"""Whether a body may state a kind of fact about a procedure."""
 
 
 class UnknownBodyError(ValueError):
@@ -27,6 +31,13 @@ class UnknownBodyError(ValueError):
     def __init__(self, field: str) -> None:
         super().__init__(f"{field}: name a body of the directory")
         self.field = field
+
+
+class NotAllowedError(ValueError):
+    """A kind of fact that the body may not state, or not about this procedure."""
+
+    def __init__(self) -> None:
+        super().__init__(NOT_ALLOWED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +74,18 @@ class Stating:
     """What one connector states: in whose name, and where it goes."""
 
     def __init__(
-        self, body: str, system: str, codec: Codec, keys: Keys, partitions: int, bodies: Collection[str] | None
+        self,
+        body: str,
+        system: str,
+        codec: Codec,
+        keys: Keys,
+        partitions: int,
+        bodies: Collection[str] | None,
+        may: May = lambda _type, _procedure: True,
     ) -> None:
-        """`bodies`: those that may be named; None: whoever is named is taken to exist."""
+        """`bodies`: those that may be named; None: whoever is named is taken to exist. `may`: what the body may state."""
         self.body = body
+        self.may = may
         self.source = f"{body}/{system}"
         self._codec = codec
         self._keys = keys
@@ -78,6 +97,7 @@ class Stating:
 
         Raises:
             UnsoundEventError: it is not sound; all problems are named, in the mapping's words.
+            NotAllowedError: its body may not state it.
             UnknownBodyError: it names a body that there is not.
         """
         event = self._event(said, id_, sequence)
@@ -87,6 +107,8 @@ class Stating:
         found = problems(schema, datum, speaker=self.body, today=int(time.time() // DAY_S), size=len(value))
         if found:
             raise UnsoundEventError([replace(p, field=cloudevents.catalog_field(p.field)) for p in found])
+        if not self.may(event.type, event.header.procedure):
+            raise NotAllowedError
         for name in strangers(datum, self._known):
             raise UnknownBodyError(name)
         digest = canonical.digest(schema, datum).hex()[:32]
@@ -99,12 +121,14 @@ class Stating:
         return cloudevents.from_fields(name, fields, source=self.source, id_=id_, attested_by=Attestation.GATEWAY)
 
 
-UNSOUND = (UnsoundEventError, UnknownBodyError, ReferenceFormatError)
+UNSOUND = (UnsoundEventError, NotAllowedError, UnknownBodyError, ReferenceFormatError)
 """What `Stating.fact` raises."""
 
 
-def refusal_of(error: UnsoundEventError | UnknownBodyError | ReferenceFormatError) -> Refusal:
+def refusal_of(error: UnsoundEventError | NotAllowedError | UnknownBodyError | ReferenceFormatError) -> Refusal:
     """What a dead letter says of an unsound event."""
+    if isinstance(error, NotAllowedError):
+        return Refusal(Reason.NOT_ALLOWED, "type", str(error))
     if isinstance(error, UnknownBodyError):
         return Refusal(Reason.UNKNOWN_BODY, error.field, str(error))
     if isinstance(error, ReferenceFormatError):

@@ -10,6 +10,7 @@ import typer
 from deploy.errors import DeployError, Exit
 
 if TYPE_CHECKING:
+    from connectors.gateway.access import Access
     from connectors.kit.intake import Told
     from connectors.kit.spec import Spec
 
@@ -107,7 +108,7 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...")], direc
     for file in files:
         spec = _spec(file)
         try:
-            report = asyncio.run(trial.check(spec, bodies))
+            report = asyncio.run(trial.check(spec, bodies, _access()))
         except ConnectorError as error:
             typer.echo(f"{file.name}: {error.code}: {error}")
             good = False
@@ -139,7 +140,7 @@ def dry_run(
     async def run() -> None:
         nonlocal refused
         number = 0
-        async for told in trial.dry_run(spec, bodies, limit):
+        async for told in trial.dry_run(spec, bodies, limit, _access()):
             number += 1
             refused += told.refusal is not None
             for one in suspects:
@@ -271,6 +272,14 @@ def _bodies(directory: Path | None) -> frozenset[str]:
     from deploy.rules import directory as read_directory  # noqa: PLC0415
 
     return frozenset(read_directory(directory).by_id())
+
+
+def _access() -> "Access":
+    """What bodies may state, by the register that the gateway goes by."""
+    from connectors.gateway.access import Access  # noqa: PLC0415
+    from deploy.settings import load  # noqa: PLC0415
+
+    return Access(load().bodies_path)
 
 
 def _line(told: object) -> str:

@@ -7,11 +7,13 @@ import json
 import signal
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from connectors.gateway.access import Access
 from connectors.kit.loop import Ground, Loop, RunnerConfig
 from connectors.kit.metrics import State
 from connectors.kit.outlet import Outlet
@@ -51,7 +53,9 @@ def runtime_config(settings: Settings, brokers: str, count: int = 1) -> RuntimeC
 def stating(settings: Settings, spec: Spec, bodies: Collection[str]) -> Stating:
     """What states in the name of a connector's system."""
     keys = Keys(settings.reference_secret())
-    return Stating(spec.file.body, spec.file.system, worker.events_codec(settings), keys, settings.partitions, bodies)
+    file = spec.file
+    may = partial(Access(settings.bodies_path).may_state, file.body)
+    return Stating(file.body, file.system, worker.events_codec(settings), keys, settings.partitions, bodies, may)
 
 
 def run(settings: Settings, specs: Sequence[Spec], directory: Path | None, *, once: bool = False) -> bool:

@@ -9,13 +9,14 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from connectors.gateway.access import Access
 from connectors.kit.contract import Closing, Finding, Record, Rejected, Report
 from connectors.kit.intake import Intake, Outcome, Told
 from connectors.kit.mapper import Mapper, MappingFailedError, Said
 from connectors.kit.mapping import Example
 from connectors.kit.runner import mapper_of
 from connectors.kit.spec import Spec
-from connectors.kit.stating import UNSOUND, Stating
+from connectors.kit.stating import UNSOUND, May, Stating
 from connectors.kit.tools import UnknownLabelError
 from schemas import cloudevents, codec
 from schemas.problems import UnsoundEventError
@@ -39,16 +40,22 @@ class Suspicion(NamedTuple):
     mend: str
 
 
-def stating(spec: Spec, bodies: Collection[str] | None) -> Stating:
-    """What states for a trial."""
-    file = spec.file
-    return Stating(file.body, file.system, codec.events(), Keys(_NO_KEY), 1, bodies)
+def stating(spec: Spec, bodies: Collection[str] | None, access: Access | None = None) -> Stating:
+    """What states for a trial, by the policies of `access`."""
+    file, may = spec.file, _may(spec, access)
+    return Stating(file.body, file.system, codec.events(), Keys(_NO_KEY), 1, bodies, may)
 
 
-async def dry_run(spec: Spec, bodies: Collection[str] | None, limit: int) -> AsyncIterator[Told]:
+def _may(spec: Spec, access: Access | None) -> May:
+    return lambda type_, procedure: access is None or access.may_state(spec.file.body, type_, procedure)
+
+
+async def dry_run(
+    spec: Spec, bodies: Collection[str] | None, limit: int, access: Access | None = None
+) -> AsyncIterator[Told]:
     """What would become of the first records of a source. Nothing is acknowledged, nothing is written."""
     topics = ("", "state", "dead-letters")
-    intake = Intake(topics, mapper_of(spec), stating(spec, bodies), MemoryStore())
+    intake = Intake(topics, mapper_of(spec), stating(spec, bodies, access), MemoryStore())
     source = spec.make()
     left = limit
     try:
@@ -67,7 +74,7 @@ async def dry_run(spec: Spec, bodies: Collection[str] | None, limit: int) -> Asy
             await source.close()
 
 
-async def check(spec: Spec, bodies: Collection[str]) -> Report:
+async def check(spec: Spec, bodies: Collection[str], access: Access | None = None) -> Report:
     """The connector's own check, with what the kit can see."""
     findings = [
         Finding(
@@ -80,12 +87,28 @@ async def check(spec: Spec, bodies: Collection[str]) -> Report:
     findings.append(Finding(True, f"it is {now:%Y-%m-%d %H:%M} in {spec.file.time_zone}, by this machine's clock"))
     if not spec.is_sink:
         findings += [Finding(False, s.where, s.mend) for s in suspicions(mapper_of(spec))]
+    findings += [Finding(spec.is_sink, s.where, s.mend) for s in forbidden(spec, _may(spec, access))]
     connector = spec.make()
     try:
         return Report([*findings, *(await connector.check()).findings])
     finally:
         if isinstance(connector, Closing):
             await connector.close()
+
+
+def forbidden(spec: Spec, may: May) -> Iterator[Suspicion]:
+    """What the connector is to state, as far as its file tells, and its body may not: each would be a dead letter.
+
+    Of a sink nobody knows beforehand whether its receiver gives receipts.
+    """
+    kinds = {("handoff.received", None)} if spec.is_sink else {
+        (one.states, one.constants.get("procedure")) for one in mapper_of(spec).mapping.events
+    }  # fmt: skip
+    for type_, procedure in sorted(kinds, key=str):
+        if not may(type_, procedure):
+            about = f" about {procedure}" if procedure else ""
+            mend = "ask those who run the bus (relais bodies), or leave it out of the mapping"
+            yield Suspicion(f"{spec.file.body} may not state {type_}{about}", mend)
 
 
 def suspicions(made: Mapper) -> Iterator[Suspicion]:

@@ -95,6 +95,19 @@ def test_records_that_change_and_bear_no_version_are_told(tmp_path: Path) -> Non
     assert "several states" not in _said("dry-run", str(file)), "a repeat is a repeat"
 
 
+def test_what_its_body_may_not_state_is_said_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the register of the gateway, which every door goes by."""
+    register = tmp_path / "bodies.json"
+    monkeypatch.setenv("RELAIS_BODIES_FILE", str(register))
+    _said("new", "own", "--folder", str(tmp_path))
+    (tmp_path / "records.txt").write_text("A;01/03/2026\n")
+    _said("check", str(tmp_path / "own.yaml"))
+    register.write_text('{"bodies": {"viriat": {"types": ["handoff.*"]}}}')
+    told = _said("check", str(tmp_path / "own.yaml"), code=1)
+    assert "NOT viriat may not state case.opened about urbanisme.pc-maison" in told
+    assert "not-allowed" in _said("dry-run", str(tmp_path / "own.yaml"), code=1)
+
+
 def test_a_number_of_a_person_is_told(tmp_path: Path) -> None:
     _said("new", "own", "--folder", str(tmp_path))
     (tmp_path / "records.txt").write_text("A;01/03/2026\nA;02/03/2026\n")

@@ -144,6 +144,12 @@ class Bed:
         facts = await self.facts()
         return Counter(int(f["header"]["subject"].rpartition("-")[2]) for f in facts if f["type"] == "case.opened")
 
+    async def beats(self) -> list[dict[str, Any]]:
+        """What sources said of themselves."""
+        found = records(self.kafka.bootstrap, f"{self.instance}.reference")
+        decoded = [codec.events().decode(record.value or b"") async for record in found]
+        return [datum for schema, datum in decoded if schema.name == "source.heartbeat"]
+
     async def letters(self) -> list[dict[str, Any]]:
         """Dead letters."""
         found = records(self.kafka.bootstrap, f"{self.instance}.dead-letters")

@@ -12,7 +12,7 @@ from connectors.kit.metrics import State
 from connectors.kit.session import Session
 from streams.runtime.config import StoreKind
 from tests.connectors.kit.ledger import LedgerPlace
-from tests.support.connector_contract import Bed, SourceContract, counted, until
+from tests.support.connector_contract import BODY, Bed, SourceContract, counted, until
 
 
 class TestLedger(SourceContract):
@@ -33,3 +33,17 @@ class TestLedger(SourceContract):
             await session.close()
             await until(lambda: runner.counts[Outcome.DUPLICATE] == 5)
         assert sum((await bed.opened()).values()) == 5
+
+    async def test_it_says_that_it_is_alive_once_it_has_read_to_the_end(self, bed: Bed) -> None:
+        """Once a while, in the transaction of its place; a source that only waits for others does not."""
+        async with bed.running() as runner:
+            await until(lambda: runner.state is State.IDLE)
+            await bed.place.write([1], datetime(2026, 3, 1, 12, tzinfo=UTC))
+            await until(counted(runner, 1))
+        (beat,) = await bed.beats()
+        assert (beat["header"]["source"], beat["every"]) == (f"{BODY}/legacy", 601)
+        waiting = bed.place.source()
+        waiting.passive = True  # type: ignore[attr-defined]
+        async with bed.running(waiting) as runner:
+            await until(lambda: runner.state is State.IDLE)
+        assert await bed.beats() == [beat]

@@ -13,7 +13,7 @@ from connectors.kit import state
 from connectors.kit.contract import Record, Refused
 from connectors.kit.intake import Intake, Outcome, Step
 from connectors.kit.mapper import Mapper
-from connectors.kit.stating import Stating
+from connectors.kit.stating import May, Stating
 from schemas import codec
 from streams.runtime.store import MemoryStore
 from tests.support.facts import KEYS
@@ -49,8 +49,8 @@ class Place:
     def mapper(self) -> Mapper:
         return Mapper(self.file, "viriat", "legacy", ZoneInfo("Europe/Paris"))
 
-    def restart(self) -> None:
-        stating = Stating("viriat", "legacy", codec.events(), KEYS, 4, {"viriat", "gba"})
+    def restart(self, may: May = lambda _type, _procedure: True) -> None:
+        stating = Stating("viriat", "legacy", codec.events(), KEYS, 4, {"viriat", "gba"}, may)
         self.intake = Intake(("t.", "t.connector.x", "t.dead-letters"), self.mapper(), stating, self.store)
 
     def take(self, *records: Record | Refused) -> list[Outcome]:
@@ -245,3 +245,27 @@ def test_python_is_the_way_out(place: Place, tmp_path: Path) -> None:
     ]
     assert place.said() == ["PC-1 case.resumed", "PC-1 case.reopened"]
     assert "own.py:events fails with TypeError at own.py:2" in place.letters[0]["detail"]
+
+
+def test_what_its_body_may_not_state_is_refused_as_at_every_door(place: Place) -> None:
+    place.restart(lambda type_, procedure: type_ == "case.opened" and procedure != "voirie.signalement")
+    records = row(p="urbanisme.pc-maison"), row("PC-2", p="voirie.signalement"), row("PC-1", etat="SUSPENDU")
+    assert place.take(*records) == [Outcome.PUBLISHED, Outcome.REFUSED, Outcome.REFUSED]
+    assert [(letter["reason"], letter["field"]) for letter in place.letters] == [("not-allowed", "type")] * 2
+    assert place.commit(place.intake.beat(60)) == []
+    assert place.said() == ["PC-1 case.opened"], "its heartbeat is not allowed either"
+
+
+def test_a_source_says_that_it_is_alive_with_its_place(place: Place) -> None:
+    place.take(row())
+    place.commit(place.intake.beat(60))
+    place.commit(place.intake.beat(60))
+    first, second = (fact for fact in place.facts if fact["type"] == "source.heartbeat")
+    assert (first["every"], first["header"]["subject"], first["header"]["source"]) == (
+        60,
+        "body:viriat",
+        "viriat/legacy",
+    )
+    assert first["header"]["id"] != second["header"]["id"]
+    kept = state.read_checkpoint(place.store.get(state.CHECKPOINT))
+    assert kept.sequence == second["header"]["sequence"] > first["header"]["sequence"]
