@@ -75,6 +75,8 @@ class Finding:
     """What was tried."""
     mend: str = ""
     """What to change, if it is not ok."""
+    advice: str = ""
+    """What would be better, though it is ok."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """JSONata, held in one place: expressions compiled once, errors that say where and never what.
 
-The library's own error texts may repeat values of a record, so none of them leaves this module: only their code and place do.
+The library's own error texts may repeat values of a record, so of an expression that fails on one only their code and place leave this
+module. Of one that cannot be compiled, which no record has met, the text itself does.
 """
 
 from __future__ import annotations
@@ -21,11 +22,10 @@ Functions = Mapping[str, Callable[..., Any]]
 class ExpressionError(ValueError):
     """An expression that cannot be read, or fails on a record. The text names JSONata's code, never a value."""
 
-    def __init__(self, code: str, at: int) -> None:
+    def __init__(self, code: str, at: int, text: str = "") -> None:
         where = f" at character {at}" if at > 0 else ""
-        super().__init__(
-            f"JSONata error {code}{where}: {_MEANING.get(code[:1], 'the expression fails on this record')}"
-        )
+        meaning = text or _MEANING.get(code[:1], "the expression fails on this record")
+        super().__init__(f"JSONata error {code}{where}: {meaning}")
         self.code = code
         self.at = at
 
@@ -46,7 +46,7 @@ class Expression:
         try:
             self._compiled = Jsonata(text)
         except JException as error:
-            raise ExpressionError(str(error.error), int(error.location or 0)) from None
+            raise ExpressionError(str(error.error), int(error.location or 0), str(error)) from None
         self._compiled.validate_input = False  # it looks for functions in a record, which JSON has none of
         self._fast = fastroad.compiled(self._compiled.ast, functions)
         self._raised: Exception | None = None

@@ -21,6 +21,9 @@ Said = dict[str, Json]
 """What a record states: `type`, and fields of the header and of the event in one flat object."""
 
 
+_DATES = {"occurred_on", "occurred_at"}
+
+
 class MappingFailedError(Exception):
     """The mapping fails on a record: it has to be mended. The text says where, and repeats nothing of the record."""
 
@@ -70,6 +73,8 @@ class Mapper:
         if case not in (None, ""):
             for said in found:
                 said.setdefault("subject", self.tools.case(case))
+        elif self._case is not None and not all("subject" in said for said in found):
+            raise Rejected(_nothing("case", self.mapping.case))
         return found
 
     def _from_python(self, record: Mapping[str, Json]) -> list[Said]:
@@ -107,6 +112,8 @@ class Mapper:
                         found[name] = value
             except Exception as error:  # noqa: BLE001 - JSONata meets whatever a record holds
                 raise self._told(where, error) from None
+            if not found.keys() & _DATES:
+                raise Rejected(_nothing(*((f"{at}.on", statement.on) if statement.on else (f"{at}.at", statement.at))))
             return found
 
         return said
@@ -169,3 +176,7 @@ def _text_of(path: Path, python: str | None) -> bytes:
 
 
 __all__ = ["Document", "Mapper", "MappingFailedError", "Said"]
+
+
+def _nothing(where: str, expression: str | None) -> str:
+    return f"{where}: {expression} gives nothing for this record: correct the expression"

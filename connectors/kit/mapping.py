@@ -161,13 +161,25 @@ def told(document: Document, error: ValidationError) -> list[Problem]:
     ]
 
 
+_MENDS = {
+    "missing": "this field is missing: add it",
+    "extra_forbidden": "there is no such field: remove it or correct its name",
+    **dict.fromkeys(("tuple_type", "list_type"), "write a list: [one, another]"),
+    "string_type": "write a text, in quotes if it is a number, a date or yes and no",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "write a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "write a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "write true or false"),
+    **dict.fromkeys(
+        ("dict_type", "model_type", "model_attributes_type"), "write its fields below it, each as `name: value`"
+    ),
+}
+"""What to do about pydantic's kinds of errors."""
+
+
 def _mend(error: Mapping_[str, Any]) -> str:
-    match error["type"]:
-        case "missing":
-            return "this field is missing: add it"
-        case "extra_forbidden":
-            return "there is no such field: remove it or correct its name"
-    return str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] in ("literal_error", "enum"):
+        return f"write {error['ctx']['expected']}"
+    return _MENDS.get(error["type"], str(error["msg"]).removeprefix("Value error, "))
 
 
 def _later(path: Path, document: Document) -> list[Problem]:

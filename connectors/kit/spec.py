@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
@@ -104,6 +104,10 @@ class Spec(NamedTuple):
         return made
 
 
+TO_FILL_IN = "TO-FILL-IN"
+"""What `relais connector new` writes where only a person knows the value."""
+
+
 def installed() -> Mapping[str, EntryPoint]:
     """The connectors that are installed, by name."""
     return {point.name: point for point in sorted(entry_points(group=GROUP), key=lambda p: p.name)}
@@ -173,6 +177,12 @@ def _config(
             mend = f"leave it out: {FIELD} at the head of the file says it, for the mapping too"
             problems.append(Problem(document.file, document.line(("config", FIELD)), f"config.{FIELD}", mend))
         given[FIELD] = file.time_zone
+    if unfilled := [loc for loc in _places(given) if loc]:
+        for loc in unfilled:
+            place = ("config", *loc)
+            mend = _with_help(model, loc, "fill this in")
+            problems.append(Problem(document.file, document.line(place), ".".join(map(str, place)), mend))
+        return None
     try:
         return model.model_validate(given)
     except ValidationError as error:
@@ -183,6 +193,18 @@ def _config(
             mend = _with_help(model, found["loc"], problem.message)
             problems.append(Problem(document.file, document.line(place), ".".join(map(str, place)), mend))
         return None
+
+
+def _places(value: Any, at: tuple[int | str, ...] = ()) -> Iterator[tuple[int | str, ...]]:
+    """Where something is still to be filled in."""
+    if value == TO_FILL_IN:
+        yield at
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from _places(one, (*at, name))
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _places(one, (*at, number))
 
 
 def _beside(model: Model, folder: Path) -> Model:

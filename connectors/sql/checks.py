@@ -26,7 +26,7 @@ async def report(server: Server, look: Callable[[Connection], Iterator[Finding]]
     found: list[Finding] = []
     if missing := server.open_line():
         mend = f"add {missing} to the address: otherwise who sits on the line can read along, or answer in its place"
-        found.append(Finding(True, "the line to the database is not known to be encrypted", mend))
+        found.append(Finding(True, "the line to the database is not known to be encrypted", advice=mend))
 
     def work(connection: Connection) -> None:
         found.append(Finding(True, f"connected to {connection.dialect.name}"))
@@ -51,11 +51,13 @@ def of_poll(connection: Connection, config: PollConfig, plan: Plan) -> Iterator[
         key = [column.name for column in plan.key]
         if not reading.unique(connection, plan.source, key):
             mend = "name the columns of the primary key, or make sure yourself that they differ from row to row"
-            yield Finding(True, f"nothing in the database keeps {', '.join(key)} unique", mend)
+            yield Finding(True, f"nothing in the database keeps {', '.join(key)} unique", advice=mend)
     yield from _of_modified(connection, config, plan)
     if config.vanished is None:
         yield Finding(
-            True, "a row that is deleted is not noticed", "set `vanished` if the software deletes what was not closed"
+            True,
+            "a row that is deleted is not noticed",
+            advice="set `vanished` if the software deletes what was not closed",
         )
     else:
         yield Finding(
@@ -66,7 +68,7 @@ def of_poll(connection: Connection, config: PollConfig, plan: Plan) -> Iterator[
 def _of_modified(connection: Connection, config: PollConfig, plan: Plan) -> Iterator[Finding]:
     if plan.modified is None:
         mend = "name a column in `modified` if there is one; otherwise poll rarely"
-        yield Finding(True, "no column says when a row was modified: each poll reads every row", mend)
+        yield Finding(True, "no column says when a row was modified: each poll reads every row", advice=mend)
         return
     newest = connection.execute(select(func.max(plan.modified))).scalar()
     if newest is not None and not isinstance(newest, (int, date)):
@@ -74,18 +76,20 @@ def _of_modified(connection: Connection, config: PollConfig, plan: Plan) -> Iter
         yield Finding(False, f"modified: {config.modified} is {type(newest).__name__}", mend)
     if isinstance(newest, datetime) and local(newest, config.zone) > datetime.now(UTC):
         mend = "if it is some hours, time_zone is wrong; a single wrong date does no harm, its row is read at each poll"
-        yield Finding(True, f"the newest {config.modified} lies in the future", mend)
+        yield Finding(True, f"the newest {config.modified} lies in the future", advice=mend)
     if plan.may_lack and reading.page(connection, (), plan.key, plan.modified.is_(None), None, 1):
         mend = (
             f"they are read at each poll; a query with COALESCE({config.modified}, …) AS {config.modified} is quicker"
         )
-        yield Finding(True, f"some rows have no {config.modified}", mend)
+        yield Finding(True, f"some rows have no {config.modified}", advice=mend)
     if not isinstance(plan.source, Table):
         yield Finding(True, "whether an index answers the query, the database tells (EXPLAIN)")
     elif not reading.indexed(connection, plan.source, [plan.modified.name]):
         names = ", ".join(column.name for column in (plan.modified, *plan.key))
         mend = f"an index on ({names}) makes polls quick; without one, poll rarely"
-        yield Finding(True, f"no index begins with {plan.modified.name}: each poll goes through the whole table", mend)
+        yield Finding(
+            True, f"no index begins with {plan.modified.name}: each poll goes through the whole table", advice=mend
+        )
 
 
 _UTC: dict[str, ColumnElement[datetime]] = {
@@ -112,5 +116,5 @@ def clock(connection: Connection, zone: ZoneInfo) -> Iterator[Finding]:
             f"where the database itself writes times (NOW()), time_zone must be its own zone, which is not {zone.key}"
         )
         yield Finding(
-            True, f"the database shows {shown:%H:%M}, in {zone.key} it is {ours.astimezone(zone):%H:%M}", mend
+            True, f"the database shows {shown:%H:%M}, in {zone.key} it is {ours.astimezone(zone):%H:%M}", advice=mend
         )

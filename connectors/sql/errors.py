@@ -16,11 +16,30 @@ _CONFIG_MYSQL = {1044, 1045, 1049, 1054, 1064, 1142, 1143, 1146, 1227, 1290, 169
 _VALUE_MYSQL = {1264, 1292, 1366, 1406}
 """Out of range, no date, no such character in this column, too long."""
 _CONFIG_ORACLE = re.compile(r"ORA-(00904|00942|01017|01031|12514|28000)\b")
+_CONFIG_CLIENT = re.compile(
+    r"no password supplied|does not support SSL|root certificate|certificate verify failed|certificate file|private key file"
+)
+"""What the client of PostgreSQL itself has against a connection, which no waiting mends."""
 _BUSY = re.compile(
     r"starting up|shutting down|recovery|too many|remaining connection|démarr|arrêt|trop de|redémarrage|restauration",
     re.I,
 )
 """PostgreSQL refuses a connection for now: at the connection no SQLSTATE comes through, and the text may be French."""
+
+
+_MENDS = tuple(
+    (re.compile(known, re.IGNORECASE), field, mend)
+    for known, field, mend in (
+        (r"password authentication|no password supplied|\(using password|ORA-01017|Login failed|par mot de passe", "password",
+         "correct it, or the user in `url`"),
+        (r"FATAL: +(role .* does not exist|le r.le .* n'existe pas)", "url", "correct its user"),
+        (r"database .* does not exist|Unknown database|base de donn.*n'existe pas|ORA-12514", "url", "correct the name of the base"),
+        (r"pg_hba\.conf|Host .* is not allowed", "url", "have the administrator of the database let this machine in"),
+        (r"does not support SSL|certificate", "url", "correct sslmode and sslrootcert, or have the server's certificate mended"),
+        (r"permission denied|command denied|droit refus", "", "ask for a user who may do this"),
+    )
+)  # fmt: skip
+"""What a person has to change, and which field says it, by what the database tells."""
 
 
 class ValueRefused(ConfigError):  # noqa: N818 - it says what is the case
@@ -40,7 +59,8 @@ def translate(error: SQLAlchemyError, secret: str = "") -> ConnectorError:
         return Unavailable(f"the table's constraints refuse a row: {mend}")
     said = _told(error, secret)
     if _mendable(error):
-        return ConfigError(f"the database refuses: {said}")
+        field, mend = next(((field, mend) for known, field, mend in _MENDS if known.search(said)), ("", ""))
+        return ConfigError(f"the database refuses: {said}" + (f": {mend}" if mend else ""), field)
     return Unavailable(f"the database is not there for now: {said}")
 
 
@@ -61,7 +81,7 @@ def _mendable(error: DBAPIError) -> bool:
         state = first  # ODBC
     if state is not None:
         return state.startswith(_CONFIG_STATES)
-    if _CONFIG_ORACLE.search(text):
+    if _CONFIG_ORACLE.search(text) or _CONFIG_CLIENT.search(text):
         return True
     if "FATAL:" in text:
         return not _BUSY.search(text)

@@ -100,10 +100,12 @@ class Queue:
         yield Finding(True, f"rows can be read and {'marked' if self._mark else 'deleted'}")
         if not self._order_names and not isinstance(found.c[self._id].type, Integer):
             mend = "name a column that grows in `order` (a number, a time), so that rows of one aggregate come in order"
-            yield Finding(True, f"{self._id} says no order", mend)
+            yield Finding(True, f"{self._id} says no order", advice=mend)
         if self._mark and not reading.indexed(connection, found, [self._mark]):
             yield Finding(
-                True, f"no index on {self._mark}", f"an index on ({self._mark}) keeps polls quick as the table grows"
+                True,
+                f"no index on {self._mark}",
+                advice=f"an index on ({self._mark}) keeps polls quick as the table grows",
             )
 
     def _page(self, connection: Connection, after: Sequence[Any] | None) -> tuple[list[str], list[reading.Row]]:

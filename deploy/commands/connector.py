@@ -114,8 +114,10 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...")], direc
             good = False
             continue
         for finding in report.findings:
-            mend = "" if not finding.mend else f"\n      {finding.mend}"
-            typer.echo(f"{file.name}: {'ok  ' if finding.ok else 'NOT '}{finding.what}{mend}")
+            more = finding.advice if finding.ok else finding.mend
+            typer.echo(
+                f"{file.name}: {'ok  ' if finding.ok else 'NOT '}{finding.what}" + (f"\n      {more}" if more else "")
+            )
         good &= report.ok
     if not good:
         raise typer.Exit(Exit.FAILED)
@@ -208,6 +210,7 @@ def run(
 
 
 def _show(told: "Told", number: int) -> None:
+    from connectors.kit.contract import Record  # noqa: PLC0415
     from schemas import cloudevents  # noqa: PLC0415
 
     typer.echo(f"{told.record.place or f'record {number}'}: {told.outcome.value}")
@@ -219,6 +222,8 @@ def _show(told: "Told", number: int) -> None:
             f"{told.refusal.field}: " if told.refusal.field and told.refusal.field not in told.refusal.detail else ""
         )
         typer.echo(f"    {told.refusal.reason.value}: {where}{told.refusal.detail}")
+        if isinstance(told.record, Record):
+            typer.echo(f"    its fields: {', '.join(told.record.content)}")
     if told.label is not None:
         typer.echo(f"    waits for a label of {told.label[0]} that is not mapped: {told.label[1]}")
 

@@ -11,7 +11,7 @@ import yaml
 from pydantic_core import to_jsonable_python
 
 from connectors.kit.contract import ConnectorConfig
-from connectors.kit.spec import is_sink
+from connectors.kit.spec import TO_FILL_IN, is_sink
 from connectors.kit.zones import FIELD, Zoned
 
 MAPPING = """# What a record states. Try it: relais connector dry-run {file}
@@ -110,7 +110,7 @@ def _fields(config: type[ConnectorConfig]) -> Iterator[str]:
             continue  # at the head of the file
         yield from (f"  # {line}" for line in wrap(field.description or "", 110))
         if field.is_required():
-            yield f"  {name}: TO-FILL-IN"
+            yield f"  {name}: {TO_FILL_IN}"
         else:
             default = field.get_default(call_default_factory=True, validated_data={})
             yield f"  # {name}: {_plain(default)}"

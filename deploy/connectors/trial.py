@@ -25,6 +25,7 @@ from streams.runtime.store import MemoryStore
 
 _NO_KEY = bytes(16)
 """A trial writes nowhere, so that the key of references does not matter."""
+_LABEL = re.compile(r"""\$label\(\s*["']([^"']+)["']""")
 _FIELD = re.compile(r"\s*\w+\s*")
 _OF_A_PERSON = re.compile(
     r"(^|_)(nir|nss|usagers?|allocataires?|foyers?|menages?|familles?|personnes?|individus?|demandeurs?|administres?|beneficiaires?"
@@ -87,7 +88,8 @@ async def check(spec: Spec, bodies: Collection[str], access: Access | None = Non
     findings.append(Finding(True, f"it is {now:%Y-%m-%d %H:%M} in {spec.file.time_zone}, by this machine's clock"))
     if not spec.is_sink:
         findings += [Finding(False, s.where, s.mend) for s in suspicions(mapper_of(spec))]
-    findings += [Finding(spec.is_sink, s.where, s.mend) for s in forbidden(spec, _may(spec, access))]
+        findings += map(_without_labels, sorted(tables_without_labels(mapper_of(spec))))
+    findings += [Finding(spec.is_sink, s.where, s.mend, s.mend) for s in forbidden(spec, _may(spec, access))]
     connector = spec.make()
     try:
         return Report([*findings, *(await connector.check()).findings])
@@ -120,6 +122,18 @@ def suspicions(made: Mapper) -> Iterator[Suspicion]:
         yield Suspicion(f"case: {mapping.case} names a {mapping.identifies}, not one request", mend)
     elif alone and _OF_A_PERSON.search(str(mapping.case).strip()):
         yield Suspicion(f"case: {mapping.case} seems to name a person or a household, not one request", mend)
+
+
+def tables_without_labels(made: Mapper) -> set[str]:
+    """Tables that expressions ask for a label and that the mapping does not have: each record waits until one is mapped."""
+    mapping = made.mapping
+    texts = [mapping.case, *(t for s in mapping.events for t in (s.when, s.on, s.at, *s.expressions.values()))]
+    return {name for text in texts if text for name in _LABEL.findall(text)} - set(mapping.labels)
+
+
+def _without_labels(table: str) -> Finding:
+    advice = "correct its name, or map its labels under `labels`, or as they come: relais connector labels"
+    return Finding(True, f"labels has no table {table}: every record with such a label waits", advice=advice)
 
 
 class Shared:

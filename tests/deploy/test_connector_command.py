@@ -108,6 +108,57 @@ def test_what_its_body_may_not_state_is_said_before_the_start(tmp_path: Path, mo
     assert "not-allowed" in _said("dry-run", str(tmp_path / "own.yaml"), code=1)
 
 
+@pytest.mark.parametrize(
+    ("change", "code", "told"),
+    [
+        (("case: number", "case: numero"), 1, "case: numero gives nothing for this record: correct the expression"),
+        (("$date(received_on)", "$date(recu_le)"), 1, "events.0.on: $date(recu_le) gives nothing for this record"),
+        (("$date(received_on)", "$date(received_on"), 2, "own.map.yaml:9: events.0.on: JSONata error S0203 at character 17: Expected )"),
+        (("case.opened", "case.open"), 2, "events.0.states: there is no such event"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_a_mapping_is_told(tmp_path: Path, change: tuple[str, str], code: int, told: str) -> None:
+    _said("new", "own", "--folder", str(tmp_path))
+    (tmp_path / "records.txt").write_text("A;01/03/2026\n")
+    mapping = tmp_path / "own.map.yaml"
+    mapping.write_text(mapping.read_text().replace(*change, 1))
+    said = _said("dry-run", str(tmp_path / "own.yaml"), code=code)
+    assert told in said
+    assert code == 2 or "its fields: number, received_on" in said
+
+
+def test_a_table_of_labels_that_is_not_there_is_told(tmp_path: Path) -> None:
+    _said("new", "own", "--folder", str(tmp_path))
+    mapping = tmp_path / "own.map.yaml"
+    (tmp_path / "records.txt").touch()
+    mapping.write_text(mapping.read_text().replace("# when: $label('state'", "when: $label('stat'"))
+    assert "labels has no table stat: every record with such a label waits" in _said(
+        "check", str(tmp_path / "own.yaml")
+    )
+
+
+def test_what_is_to_be_filled_in_is_told_by_field(tmp_path: Path) -> None:
+    _said("new", "own", "--connector", "sql-poll", "--folder", str(tmp_path))
+    file = tmp_path / "own.yaml"
+    said = _said("check", str(file), code=2)
+    assert "config.url: fill this in. Address in SQLAlchemy's form" in said
+    assert "config.key: fill this in. Columns that together name one record" in said
+    file.write_text(
+        file.read_text().replace("url: TO-FILL-IN", "url: sqlite:///x").replace("key: TO-FILL-IN", "key: numero")
+    )
+    assert "config.key: write a list: [one, another]." in _said("check", str(file), code=2)
+
+
+def test_advice_is_shown_where_all_is_well_and_a_mend_where_it_is_not(tmp_path: Path) -> None:
+    _said("new", "own", "--folder", str(tmp_path))
+    assert "correct config.file" in _said("check", str(tmp_path / "own.yaml"), code=1)
+    (tmp_path / "records.txt").touch()
+    said = _said("check", str(tmp_path / "own.yaml"))
+    assert "the file is there" in said
+    assert "correct config.file" not in said
+    assert "add the body to the directory" not in said
+
+
 def test_a_number_of_a_person_is_told(tmp_path: Path) -> None:
     _said("new", "own", "--folder", str(tmp_path))
     (tmp_path / "records.txt").write_text("A;01/03/2026\nA;02/03/2026\n")

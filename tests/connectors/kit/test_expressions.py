@@ -87,7 +87,7 @@ def test_a_date_that_is_none_is_refused_and_not_repeated(text: Any) -> None:
 
 @pytest.mark.parametrize("text", ["a &", "$nope(", "'x"])
 def test_an_expression_that_cannot_be_read_says_where(text: str) -> None:
-    with pytest.raises(ExpressionError, match=r"JSONata error S\d+ at character \d+: the expression cannot be read"):
+    with pytest.raises(ExpressionError, match=r"JSONata error S\d+ at character \d+: (Unexpected|Expected|String)"):
         Expression(text, {})
 
 

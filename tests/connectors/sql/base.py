@@ -60,7 +60,7 @@ def keys(batches: Sequence[Batch]) -> list[str]:
 
 
 def told(report: Report) -> str:
-    return "\n".join(f"{'ok' if f.ok else 'NO'} {f.what} ({f.mend})" for f in report.findings)
+    return "\n".join(f"{'ok' if f.ok else 'NO'} {f.what} ({f.mend or f.advice})" for f in report.findings)
 
 
 def failed(report: Report) -> Finding:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +17,7 @@ from connectors.sql.outbox import Outbox
 from connectors.sql.poll import Poll
 from connectors.sql.server import Server, ServerConfig
 from deploy.ports import free_port
-from tests.connectors.sql.base import Base, drain, failed
+from tests.connectors.sql.base import Base, drain, failed, told
 from tests.support import mariadb
 
 POLL = {"table": "permits", "key": ["number"], "time_zone": "Europe/Paris"}
@@ -44,19 +48,57 @@ async def test_a_missing_table_and_column_are_named(base: Base) -> None:
     assert "unknown" in await refused(base, table=None, query="SELECT number, unknown FROM permits")
 
 
-@pytest.mark.parametrize("base", ["mariadb"], indirect=True)  # the PostgreSQL of the tests trusts everybody
+@pytest.mark.parametrize("base", ["mariadb"], indirect=True)  # that of PostgreSQL is below
 async def test_a_wrong_password_is_told_without_it(base: Base) -> None:
-    assert "Access denied for user 'relais'" in await refused(base, password=SECRET)
-    assert "Unknown database" in await refused(
-        base, url=make_url(base.settings["url"]).set(database="nowhere").render_as_string()
+    assert "Access denied for user 'relais'" in (said := await refused(base, password=SECRET))
+    assert said.startswith("password: ") and said.endswith("correct it, or the user in `url`")
+    assert "Unknown database" in (
+        said := await refused(base, url=make_url(base.settings["url"]).set(database="nowhere").render_as_string())
     )
+    assert said.startswith("url: ") and said.endswith("correct the name of the base")
+
+
+@pytest.fixture
+def watchful(base: Base) -> Iterator[str]:
+    """A user of PostgreSQL of whom a password is asked; the server of the tests trusts everybody else."""
+    name = f"u{uuid.uuid4().hex[:12]}"
+    base.run(f"CREATE ROLE {name} LOGIN PASSWORD 'right-{SECRET}'", "CREATE TABLE permits (number INTEGER PRIMARY KEY)")
+    base.run(f"GRANT USAGE ON SCHEMA public TO {name}", f"GRANT SELECT ON permits TO {name}")
+    hba = Path(base.rows("SHOW hba_file")[0][0])
+    before = hba.read_text()
+    hba.write_text(f"host all {name} 127.0.0.1/32 scram-sha-256\n{before}")
+    base.run("SELECT pg_reload_conf()")
+    yield name
+    hba.write_text(before)
+    base.run("SELECT pg_reload_conf()")
+
+
+@pytest.mark.parametrize("base", ["postgresql"], indirect=True)
+async def test_a_wrong_password_of_postgresql_is_for_a_person_to_mend(base: Base, watchful: str) -> None:
+    url = make_url(base.settings["url"]).set(username=watchful).render_as_string()
+    async with asyncio.timeout(10):  # until the server has read its file again
+        while "password" not in told(await poll(base, url=url, password=SECRET).check()):
+            pass
+    assert (await poll(base, url=url, password=f"right-{SECRET}").check()).ok
+    for password in ({"password": SECRET}, {}):
+        said = await refused(base, url=url, **password)
+        assert (
+            said.startswith("password: the database refuses: ") and watchful in said
+        ) or "no password supplied" in said
+        assert said.endswith("correct it, or the user in `url`")
 
 
 @pytest.mark.parametrize("base", ["postgresql"], indirect=True)
 async def test_an_unknown_user_or_base_of_postgresql_is_told(base: Base) -> None:
     url = make_url(base.settings["url"])
-    assert 'role "nobody" does not exist' in await refused(base, url=url.set(username="nobody").render_as_string())
-    assert "does not exist" in await refused(base, url=url.set(database="nowhere").render_as_string())
+    said = await refused(base, url=url.set(username="nobody").render_as_string())
+    assert 'role "nobody" does not exist: correct its user' in said
+    said = await refused(base, url=f"{url.render_as_string()}?sslmode=require")
+    assert "does not support SSL" in said and said.endswith(
+        "correct sslmode and sslrootcert, or have the server's certificate mended"
+    )
+    said = await refused(base, url=url.set(database="nowhere").render_as_string())
+    assert 'database "nowhere" does not exist: correct the name of the base' in said
 
 
 @pytest.mark.parametrize("base", ["postgresql", "mariadb"], indirect=True)
