@@ -190,8 +190,11 @@ async def _close(producer: AIOKafkaProducer) -> None:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await producer.client.close()
+    await asyncio.sleep(0)  # the end of the sender is noted in the next turn of the loop
     # The library leaves the failure of a transaction in futures that nobody asks.
-    _forget([f for f in (producer._txn_manager._transaction_waiter, producer._sender.sender_task) if f is not None])
+    unsent = [batch._drain_waiter for queue in producer._message_accumulator._batches.values() for batch in queue]
+    known = (producer._txn_manager._transaction_waiter, producer._sender.sender_task, *unsent)
+    _forget(future for future in known if future is not None)
 
 
 def _forget(futures: Iterable[asyncio.Future[Any]]) -> None:

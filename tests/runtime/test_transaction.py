@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -119,3 +121,26 @@ async def test_the_former_holder_of_an_id_commits_nothing(bench: Bench) -> None:
     assert failure.value.code is AbortReason.FENCED
     await bench.commit(new, 2, [(b"a", b"new")], [])
     assert [r.value for r in await bench.read(bench.state)] == [b"1", b"new"]
+
+
+@pytest.mark.parametrize("offset", [None, 2])
+async def test_a_fence_is_told_once_and_leaves_no_failure_that_nobody_asked_for(
+    bench: Bench, offset: int | None
+) -> None:
+    loop = asyncio.get_running_loop()
+    told: list[str] = []
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, context: told.append(str(context)))
+    try:
+        old = await bench.transactions()
+        await bench.transactions()
+        sends = [Send(bench.out.topic, 0, b"k", b"v" * 900)] * 100
+        at = None if offset is None else (bench.input, offset, bench.config.group)
+        with pytest.raises(TransactionFailed):
+            await old.commit(at, (bench.state.topic, 0, [(b"a", b"old")]), sends)
+        await asyncio.sleep(0)
+        gc.collect()
+        await asyncio.sleep(0)
+    finally:
+        loop.set_exception_handler(before)
+    assert not told
