@@ -76,6 +76,8 @@ class Settings(BaseSettings):
     """Wait before a producer asks again, in ms; at 100, the usual value, a transaction takes 105 ms instead of 8."""
     batch_records: int = Field(5_000, ge=1, le=100_000)
     """Records of one partition that one transaction takes at most."""
+    accept_lost_state: bool = False
+    """Go on though the beginning of a partition of journeys is lost; its journeys then lack facts (see the runbook state-lost)."""
     clock_skew_ms: int = Field(100, ge=0, le=600_000)
     """How far the clocks of two brokers may be apart, in ms; established time stays behind by it."""
     http_host: str = "127.0.0.1"

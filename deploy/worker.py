@@ -70,6 +70,7 @@ def runtime_config(settings: Settings, slot: str | None) -> RuntimeConfig:
         store_buffer_mb=max(8, cache // 8),
         clock=settings.clock,
         time_margin_ms=settings.clock_skew_ms,
+        accept_lost_state=settings.accept_lost_state,
     )
 
 
@@ -139,10 +140,10 @@ def run(
     settings: Settings, slot: str | None, speakers: Sequence[str], directory: Path | None, extra: Sequence[Path]
 ) -> None:
     """Run until told to stop, or until the worker can no longer do its work."""
-    import faust  # noqa: PLC0415
     import uvloop  # noqa: PLC0415
 
     from streams.app import build  # noqa: PLC0415
+    from streams.runtime.process import Process  # noqa: PLC0415
 
     logs(settings)
     book = rules.book(rules.directory(directory), extra_definitions(extra))
@@ -152,8 +153,7 @@ def run(
     app, runtime = build(config, plan(settings), book, speakers)
     app.conf.web_enabled = False
     _probes(app, runtime, settings)
-    worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, override_logging=False, quiet=True)
-    worker.execute_from_commandline()
+    Process(app, config, loglevel="WARNING", override_logging=False, quiet=True).execute_from_commandline()
 
 
 def _probes(app: object, runtime: Runtime, settings: Settings) -> None:

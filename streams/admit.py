@@ -64,7 +64,11 @@ class Admit:
 
     @property
     def progress(self) -> int | None:
-        """Led instances: the last tick read (ms); None until one was read since the start."""
+        """Led instances: the last tick read (ms); None until one was read since the start.
+
+        There is no state to keep it in: after a takeover time waits for the next tick, and whoever leads may write the last one again.
+        What is forwarded before has its stamp from the ticks of `case-events`: later than it might be, never too early.
+        """
         return self._tick if self._plan.led and self._tick >= 0 else None
 
     def use(self, book: Book) -> None:

@@ -59,6 +59,8 @@ class RuntimeConfig:
     """Compression of what is produced."""
     retry_backoff_ms: int = 5
     """Wait before a request to the transaction coordinator is repeated. At 100 each transaction would take 100 ms."""
+    broker_wait_s: float = 60.0
+    """At the start a worker waits so long for a broker to answer."""
     request_timeout_ms: int = 40_000
     """Wait for one answer of a broker."""
     transaction_timeout_ms: int = 30_000
@@ -93,6 +95,8 @@ class RuntimeConfig:
     """A recovery that reads nothing for so long ends the worker."""
     tombstone_retention_s: float = 86_400.0
     """`delete.retention.ms` of the changelog: a store that is further behind may have missed deletions."""
+    accept_lost_state: bool = False
+    """Go on with what is left of a changelog that lost its beginning; otherwise the worker ends, and says so."""
     committed_retries: int = 10
     """So often, half a second apart, is an absent committed offset asked for again before the worker refuses."""
 

@@ -46,6 +46,7 @@ RESTORED = Counter("relais_restored_records", "Changelog records read by recover
 RESTORE_SECONDS = Counter("relais_restore_seconds", "Seconds spent in recoveries", _AT)
 STORES_WIPED = Counter("relais_stores_wiped", "Local stores thrown away", ("reason",))
 INPUT_LOST = Counter("relais_input_lost", "Partitions whose input was deleted before it was read", _AT)
+STATE_LOST = Counter("relais_state_lost", "Partitions restored without the lost beginning of their changelog", _AT)
 OWNED = Gauge("relais_owned_partitions", "Partitions that this worker runs", ("stage",))
 TIME = Gauge("relais_established_time_seconds", "Last established time, in seconds since the epoch")
 TIME_MOVED = Gauge("relais_established_time_moved_seconds", "When established time last moved, seconds since the epoch")

@@ -21,7 +21,7 @@ from aiokafka import TopicPartition
 
 from streams.runtime import metrics
 from streams.runtime.config import RuntimeConfig
-from streams.runtime.errors import RuntimeReason, Superseded, WorkerEnd
+from streams.runtime.errors import RuntimeReason, Superseded, WorkerEnd, gives_up
 from streams.runtime.offsets import Offsets
 from streams.runtime.partition import PartitionWorker, Stage
 from streams.runtime.recovery import Job, restore
@@ -202,7 +202,8 @@ class Ownership:
 
     async def recover(self, worker: PartitionWorker) -> None:
         """Rebuild one partition after a failed transaction, and go on with it."""
-        generation, last = self._generation(), ""
+        generation = self._generation()
+        last: Exception | None = None
         for attempt in range(self._config.max_failures):
             try:
                 async with worker.step:  # an assignment that goes on meanwhile must not run before this seek
@@ -222,15 +223,14 @@ class Ownership:
                 log.info("rebuild of %s/%s interrupted", worker.tp.topic, worker.tp.partition)
                 await asyncio.sleep(0.1)
             except Exception as error:  # noqa: BLE001 - any failure of the broker is tried again
-                last = type(error).__name__
-                log.warning("rebuild of %s/%s failed: %s", worker.tp.topic, worker.tp.partition, last)
+                last = error
+                log.warning("rebuild of %s/%s failed: %s", worker.tp.topic, worker.tp.partition, type(error).__name__)
                 await asyncio.sleep(min(5.0, 0.1 * 2**attempt))
             else:
                 if self.workers.get(worker.tp) is worker:
                     self._resume(worker)
                 return
-        where = f"rebuild of {worker.stage.name} {worker.tp.partition}"
-        self._end(WorkerEnd(RuntimeReason.REPEATED_FAILURE, f"{where}, {last}"))
+        self._end(gives_up(f"rebuild of {worker.stage.name} {worker.tp.partition}", last))
 
     # The rebuild
 

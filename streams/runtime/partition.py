@@ -17,7 +17,7 @@ from aiokafka import TopicPartition
 from streams.runtime import metrics
 from streams.runtime.batch import PartitionBatch
 from streams.runtime.config import RuntimeConfig
-from streams.runtime.errors import RuntimeReason, TransactionFailed, WorkerEnd
+from streams.runtime.errors import RuntimeReason, TransactionFailed, WorkerEnd, gives_up
 from streams.runtime.metrics import AbortReason
 from streams.runtime.processor import Effects, Processor, ProcessorFactory, Record, Send
 from streams.runtime.store import Store, StoreDamaged
@@ -356,7 +356,7 @@ class PartitionWorker:
         try:
             self.store.write(changes, self.store.position() if position is None else position)
         except Exception as error:
-            raise TransactionFailed(AbortReason.STORE, type(error).__name__) from error
+            raise TransactionFailed(AbortReason.STORE, str(error)) from error
 
     async def _failed(self, failure: TransactionFailed) -> None:
         """Start again from what is committed."""
@@ -374,7 +374,7 @@ class PartitionWorker:
                 self.on_end(WorkerEnd(RuntimeReason.FENCED_REPEATEDLY, where))
                 return
         if self._failures >= self.config.max_failures:
-            self.on_end(WorkerEnd(RuntimeReason.REPEATED_FAILURE, f"{where}: {failure}"))
+            self.on_end(gives_up(where, failure))
             return
         if self._failures > 1:
             await asyncio.sleep(min(5.0, 0.1 * 2**self._failures))

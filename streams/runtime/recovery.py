@@ -56,8 +56,7 @@ class Job:
 def plan(position: int, start: int, end: int) -> tuple[int, WipeReason | None]:
     """Where to begin reading a changelog that runs from start to end, and why the store must be wiped first, if so.
 
-    A first offset above zero is normal (deleted records, or a log that was emptied); it does no harm to a store that
-    had read up to there.
+    A first offset above zero does no harm to a store that had read up to there; others lack what stood before it.
     """
     if position > end:
         return start, WipeReason.BEYOND
@@ -75,7 +74,7 @@ async def restore(
     is called again and again, and may raise to give up; the stores keep what they have.
 
     Raises:
-        WorkerEnd: nothing was read for `restore_stall_s`.
+        WorkerEnd: nothing was read for `restore_stall_s`; or a changelog lost its beginning, and its store does not hold it.
         KafkaError: the broker refused.
     """
     if not jobs:
@@ -88,6 +87,8 @@ async def restore(
     now = time.time_ns() // 1_000_000
     for job in jobs:
         begin, reason = plan(job.store.position(), starts[job.tp], ends[job.tp])
+        if begin == starts[job.tp] > 0 and job.store.position() != begin:
+            _lost(config, job, begin)
         if reason is not None:
             _wipe(job, reason)
         age_s = (now - job.store.written_at()) / 1000
@@ -163,6 +164,15 @@ async def _apply(job: Job, records: Sequence[Any]) -> bool:
         job.count += len(piece)
         await asyncio.sleep(0)
     return True
+
+
+def _lost(config: RuntimeConfig, job: Job, start: int) -> None:
+    """Compaction leaves the first offset of a log where it is: a changelog that begins later has lost what stood before."""
+    where = f"{job.tp.topic}/{job.tp.partition}"
+    if not config.accept_lost_state:
+        raise WorkerEnd(RuntimeReason.STATE_TRUNCATED, f"{where} begins at {start}: bring back what stood before it")
+    log.error("%s begins at %d: going on without what stood before it, as told", where, start)
+    metrics.STATE_LOST.labels(*job.labels).inc()
 
 
 def _wipe(job: Job, reason: WipeReason) -> None:

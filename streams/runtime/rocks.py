@@ -26,6 +26,15 @@ from streams.runtime.store import Change, MemoryStore, Store, StoreDamaged, Stor
 
 log = logging.getLogger(__name__)
 
+REFUSED = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "File too large",
+    "Permission denied",
+    "Read-only file system",
+    "Too many open files",
+)
+"""What the system says when it will not write: the store itself may be sound."""
 META = b"\xff\xffrelais.position"
 """Reserved key: the position and the time of the last write. Iterations leave it out."""
 MARK = struct.Struct(">QQ")
@@ -53,6 +62,8 @@ class RocksStore:
         except Exception as error:
             if "lock" in str(error).lower() and "LOCK" in str(error):
                 raise
+            if _refused(error):
+                raise _failed(error) from error
             self._count_damage()
             return self._anew()
 
@@ -61,7 +72,7 @@ class RocksStore:
         try:
             return Rdict(str(self._path), self._options)
         except Exception as error:
-            raise StoreFailed(str(error)) from error
+            raise _failed(error) from error
 
     def _count_damage(self) -> None:
         log.warning("store damaged, rebuilt from the changelog: %s", self._path.name)
@@ -130,7 +141,7 @@ class RocksStore:
         except Exception as error:
             if str(error).startswith("Corruption"):
                 raise self._damage(error) from error
-            raise StoreFailed(str(error)) from error
+            raise _failed(error) from error
         self._mark = mark
 
     def position(self) -> int:
@@ -143,14 +154,25 @@ class RocksStore:
 
     def wipe(self) -> None:
         """Forget everything: the folder is removed and created anew."""
-        self._db.close()
+        self.close()
         self._db = self._anew()
         self._mark = (0, 0)
         self.damaged = False
 
     def close(self) -> None:
-        """Close the files."""
-        self._db.close()
+        """Close the files. What cannot be written to them any more is in the changelog."""
+        try:
+            self._db.close()
+        except Exception as error:  # noqa: BLE001 - a store that is damaged or has no room says so here once more
+            log.warning("store %s closed with an error: %s", self._path.name, str(error).partition(":")[0])
+
+
+def _refused(error: Exception) -> str | None:
+    return next((text for text in REFUSED if text in str(error)), None)
+
+
+def _failed(error: Exception) -> StoreFailed:
+    return StoreFailed(_refused(error) or str(error))
 
 
 class Stores:

@@ -18,7 +18,8 @@ from aiokafka.errors import KafkaError
 from streams.runtime import collector, metrics
 from streams.runtime.batch import APP_ATTRIBUTE, RawBatch
 from streams.runtime.config import RuntimeConfig
-from streams.runtime.errors import RuntimeReason, WorkerEnd
+from streams.runtime.contact import Contact
+from streams.runtime.errors import RuntimeReason, WorkerEnd, gives_up
 from streams.runtime.ownership import Ownership
 from streams.runtime.partition import Stage
 from streams.runtime.timekeeper import Timekeeper
@@ -54,6 +55,8 @@ class WorkerStatus:
     holds_time: str | None
     """`topic/partition` that has held time back for the longest, as the coordinator sees it."""
     holds_time_s: float
+    silent_s: float
+    """Seconds since a broker last answered; above the session timeout the worker is not ready."""
     partitions: list[PartitionStatus]
     ending: str | None
     """Why the worker ends, if it does."""
@@ -76,7 +79,8 @@ class Runtime:
         self._started = False
         self._assigned = False
         self._tuned = False
-        self._watch: asyncio.Task[None] | None = None
+        self.contact = Contact(config, self.ownership.offsets)
+        self._watching: list[asyncio.Task[None]] = []
 
     # Hooks
 
@@ -97,24 +101,27 @@ class Runtime:
             await self._check_topics()
             await self.time.start()
             self._started = True
-            self._watch = asyncio.create_task(self._watchdog(), name="watchdog")
+            self._watching = [
+                asyncio.create_task(work, name=name)
+                for name, work in (("watchdog", self._watchdog()), ("contact", self.contact.keep()))
+            ]
 
     async def _assign(self) -> None:
-        last = ""
+        last: Exception | None = None
         for attempt in range(self.config.max_failures):
             try:
                 await self._start()
                 assignment = self.app.consumer.assignment()
                 await self.ownership.assign(TopicPartition(tp.topic, tp.partition) for tp in assignment)
             except (KafkaError, TimeoutError, OSError) as error:
-                last = type(error).__name__
-                log.warning("taking partitions failed: %s", last)
+                last = error
+                log.warning("taking partitions failed: %s", type(error).__name__)
                 await asyncio.sleep(0.2 * 2**attempt)
             else:
                 self._assigned = True
                 self._tune()
                 return
-        raise WorkerEnd(RuntimeReason.REPEATED_FAILURE, f"taking partitions, {last}")
+        raise gives_up("taking partitions", last)
 
     async def _check_topics(self) -> None:
         offsets = self.ownership.offsets
@@ -133,8 +140,9 @@ class Runtime:
 
     async def stop(self) -> None:
         """Finish transactions and close producers and stores, before the consumer leaves the group."""
-        if self._watch is not None:
-            self._watch.cancel()
+        for task in self._watching:
+            task.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
         for part in (self.time.stop, self.ownership.stop):
             try:
                 async with asyncio.timeout(STOP_BUDGET_S):
@@ -184,6 +192,7 @@ class Runtime:
             leads=self.time.coordinator.leads,
             holds_time=None if holding is None else f"{holding[0].topic}/{holding[0].partition}",
             holds_time_s=0.0 if holding is None else round(holding[1], 3),
+            silent_s=round(self.contact.silent_s, 3),
             partitions=[
                 PartitionStatus(w.stage.name, tp.topic, tp.partition, w.ready, w.position, w.lag, w.progress, w.timed)
                 for tp, w in sorted(self.ownership.workers.items())
@@ -197,9 +206,10 @@ class Runtime:
 
     @property
     def ready(self) -> bool:
-        """Whether every partition of this worker works."""
-        workers = self.ownership.workers.values()
-        return self._assigned and self.ending is None and all(worker.ready for worker in workers)
+        """Whether every partition of this worker works, and a broker is there to work with."""
+        if not self._assigned or self.ending is not None or self.contact.lost:
+            return False
+        return all(worker.ready for worker in self.ownership.workers.values())
 
     def readyz(self) -> tuple[bool, dict[str, Any]]:
         """Whether every partition of this worker works, and the status."""

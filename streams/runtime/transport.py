@@ -10,6 +10,7 @@ before a seek is ever taken for what comes after it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -37,6 +38,10 @@ class Fetch(NamedTuple):
 
 class ConsumerThread(AIOKafkaConsumerThread):
     """The thread in which the Kafka consumer lives."""
+
+    def _stopped_set(self) -> None:
+        with contextlib.suppress(RuntimeError):  # its loop is closed already: it has stopped
+            super()._stopped_set()
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)

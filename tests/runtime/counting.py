@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import random
+import resource
 import struct
 import sys
 import time
@@ -23,6 +24,7 @@ from streams.runtime.config import Clock, RuntimeConfig, StoreKind
 from streams.runtime.errors import TransactionFailed
 from streams.runtime.metrics import AbortReason
 from streams.runtime.partition import Stage
+from streams.runtime.process import Process
 from streams.runtime.processor import Effects, Record, Send
 from streams.runtime.service import faust_settings, install
 from streams.runtime.store import Change, Store
@@ -166,7 +168,7 @@ def adder(sums: dict[str, Any]) -> Any:
     return add
 
 
-def build(options: dict[str, Any]) -> faust.App:
+def build(options: dict[str, Any]) -> tuple[faust.App, RuntimeConfig]:
     spoil(options.get("fail", 0.0), options.get("hold", 0.0))
     known = {**options.get("config", {})}
     if "clock" in known:
@@ -220,11 +222,13 @@ def build(options: dict[str, Any]) -> faust.App:
             holds=status.holds_time,
         )
 
-    return app
+    return app, config
 
 
 if __name__ == "__main__":
     found = json.loads(sys.argv[1])
+    if "largest_file" in found:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (found["largest_file"], found["largest_file"]))
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    worker = faust.Worker(build(found), loglevel=found.get("loglevel", "WARNING"), redirect_stdouts=False)
-    worker.execute_from_commandline()
+    app, config = build(found)
+    Process(app, config, loglevel=found.get("loglevel", "WARNING")).execute_from_commandline()

@@ -110,7 +110,12 @@ class Drive:
             await admin.create_topics(
                 [
                     NewTopic(self.input, self.partitions, 1, topic_configs=appended),
-                    NewTopic(self.state, self.partitions, 1, topic_configs={"cleanup.policy": "compact"}),
+                    NewTopic(
+                        self.state,
+                        self.partitions,
+                        1,
+                        topic_configs={"cleanup.policy": "compact", **self.options.get("state", {})},
+                    ),
                     NewTopic(self.counts, self.partitions, 1),
                     NewTopic(self.time, 1, 1, topic_configs={**appended, "cleanup.policy": "compact"}),
                     *(NewTopic(plain, 1, 1) for plain in self._plain()),

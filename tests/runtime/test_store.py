@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,6 +115,31 @@ def test_two_processes_do_not_share_a_store(tmp_path: Path) -> None:
         stores(tmp_path).open("stage", 3)
     assert first.get(b"a") == b"1"
     first.close()
+
+
+def test_damage_that_a_compaction_meets_ends_with_a_wipe(tmp_path: Path) -> None:
+    """From then on RocksDB refuses to write, and to close: the store is wiped all the same, else each start would fail alike."""
+    rnd = random.Random(1)
+    for n in range(6):
+        store = stores(tmp_path).open("stage", 3)
+        store.write([(rnd.randbytes(16), rnd.randbytes(100)) for _ in range(3_000)], n + 1)
+        store.close()
+    for table in tmp_path.rglob("*.sst"):
+        content = bytearray(table.read_bytes())
+        for at in range(100, len(content) // 3, 500):
+            content[at] ^= 0x55
+        table.write_bytes(content)
+    store = stores(tmp_path).open("stage", 3)
+    with pytest.raises(StoreDamaged):
+        for n in range(1_000):
+            store.write([(rnd.randbytes(16), rnd.randbytes(100)) for _ in range(2_000)], 100 + n)
+    assert store.damaged
+    store.wipe()
+    assert list(store.items()) == [] and store.position() == 0
+    store.write([(b"a", b"1")], 1)
+    assert store.get(b"a") == b"1"
+    store.close()
+    store.close()
 
 
 def test_damage_is_met_by_whoever_reads_and_never_shortens_an_answer(tmp_path: Path) -> None:

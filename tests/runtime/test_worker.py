@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from deploy.local_kafka import LocalKafka
+from streams.runtime.service import EXIT_CODE
 from tests.runtime.counting import STAMP
 from tests.runtime.driving import Drive
 
@@ -166,8 +167,10 @@ async def test_a_bug_ends_the_worker_and_says_so(drive: NewDrive) -> None:
     await d.settled(worker)
     await d.write([(1, b"key", b"bug")])
     await d.until(lambda: worker.process.poll() is not None, "its end")
-    assert worker.process.returncode != 0
-    assert "processor-bug: RuntimeError in count 1 at offset" in worker.log.read_text()
+    assert worker.process.returncode == EXIT_CODE
+    told = worker.log.read_text()
+    assert "worker ends: processor-bug: RuntimeError in count 1 at offset" in told
+    assert told.count("Traceback") == 1, told
 
 
 async def test_state_without_offset_is_refused(drive: NewDrive) -> None:
