@@ -79,6 +79,11 @@ class HttpPollConfig(Zoned):
         return (self.key,) if isinstance(self.key, str) else self.key
 
     @property
+    def restless(self) -> tuple[str, ...]:
+        """The moment of the last change."""
+        return (self.since.modified.rpartition("/")[2],) if self.since else ()
+
+    @property
     def whole_every_s(self) -> float | None:
         """The time between two whole passes."""
         if self.whole_every_h is not None:

@@ -24,6 +24,11 @@ class ConnectorConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    @property
+    def restless(self) -> tuple[str, ...]:
+        """Fields of a record that change whenever anything of it does, such as the moment of its last change."""
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -36,7 +41,8 @@ class Record:
     raw: bytes = b""
     """The bytes as they came, for a dead letter; where there are none, `content` as JSON serves."""
     version: str | None = None
-    """The source's number of this version or transition. None: the runner numbers the changes of content that it sees."""
+    """The source's number of this version or transition. None: the runner numbers the changes of content that it sees, and states what
+    each of them says otherwise than the one before."""
     place: str = ""
     """Where it stands, for a person who looks for it: `permits.csv, line 12`; no personal data."""
 

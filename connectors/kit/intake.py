@@ -2,7 +2,8 @@
 
 Pure and synchronous: it reads the store, and says what one transaction must write. The id of a fact comes from the record's key, its
 version (or the number of its change) and its content, never from what the mapping makes of it: a record that is read twice is one fact,
-and a file that is open, suspended and open again is three. Where a changed mapping alters what a record states, the old fact is taken
+and a file that is open, suspended and open again is three. What a changed record says as it said it just before is no news: a status that
+a sink writes back into the system does not come round as facts. Where a changed mapping alters what a record states, the old fact is taken
 back and a new one, whose id bears the mapping's version, stands in its place.
 """
 
@@ -11,11 +12,12 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b, sha256
+from types import MappingProxyType
 from typing import NamedTuple
 
 from connectors.kit import state
@@ -158,13 +160,14 @@ class _Work:
         if entry.content == content and (known or entry.fate == Outcome.HELD):
             self.told.append(Told(record, Outcome.DUPLICATE))
             return
+        earlier: Mapping[str, Published] = {}
         if entry.content != content:
-            entry = Entry(number=entry.number + 1, content=content)
+            earlier, entry = entry.facts, Entry(number=entry.number + 1, content=content)
         if self._intake.waiting and self._lane(record) in self._intake.waiting:
             self._hold(record, key, entry, None)
             return
         try:
-            told = self._apply(record, entry)
+            told = self._apply(record, entry, earlier)
         except UnknownLabelError as error:
             self._hold(record, key, entry, error)
             return
@@ -231,10 +234,13 @@ class _Work:
         self._intake.waiting[lane] += 1
         self._keep(key, entry, Told(record, Outcome.HELD, label=(table, label) if why else None))
 
-    def _apply(self, record: Record, entry: Entry) -> Told:
-        """State what a record says, in the place of what it stated before under another mapping. Raises UnknownLabelError."""
+    def _apply(self, record: Record, entry: Entry, earlier: Mapping[str, Published] = MappingProxyType({})) -> Told:
+        """State what a record says, in the place of what it stated before under another mapping. Raises UnknownLabelError.
+
+        `earlier`: what it stated before it changed.
+        """
         try:
-            return self._state(record, entry, self._mapper.said(record.content))
+            return self._state(record, entry, self._mapper.said(record.content), earlier)
         except Rejected as error:
             why = Refusal(Reason.REJECTED, None, error.mend)
         except MappingFailedError as error:
@@ -247,7 +253,7 @@ class _Work:
         self._letter(record.key.encode(), record.original(), record.place, headers, why)
         return Told(record, Outcome.REFUSED, refusal=why)
 
-    def _state(self, record: Record, entry: Entry, all_said: Sequence[Said]) -> Told:
+    def _state(self, record: Record, entry: Entry, all_said: Sequence[Said], earlier: Mapping[str, Published]) -> Told:
         before = entry.facts
         now: dict[str, Published] = {}
         base = _id(record, entry)
@@ -255,11 +261,10 @@ class _Work:
         made: list[Fact] = []
         for slot, said in _slots(all_said):
             known = before.get(slot)
-            if known is not None:
-                same = self._stating.fact(said, known.id, known.sequence)
-                if same.digest == known.digest:
-                    now[slot] = known
-                    continue
+            last = known or earlier.get(slot)
+            if last is not None and self._stating.fact(said, last.id, last.sequence).digest == last.digest:
+                now[slot] = last
+                continue
             # what was said before under another mapping, and is no more, keeps its id for itself
             id_ = f"{base}-{slot}" + (suffix if before or entry.revision else "")
             self._checkpoint.sequence += 1
@@ -272,10 +277,10 @@ class _Work:
         self._send(facts)
         entry.facts = now
         entry.revision += changed
-        outcome = Outcome.CORRECTED if changed else Outcome.PUBLISHED if now else Outcome.SILENT
-        if before and not changed:
-            outcome = Outcome.DUPLICATE
-        return Told(record, outcome, facts)
+        if changed:
+            return Told(record, Outcome.CORRECTED, facts)
+        stands = Outcome.DUPLICATE if now else Outcome.SILENT
+        return Told(record, Outcome.PUBLISHED if made else stands, facts)
 
     def _retracted(self, known: Published) -> Fact:
         self._checkpoint.sequence += 1

@@ -56,6 +56,11 @@ class PollConfig(Zoned, ServerConfig):
     batch_rows: int = Field(default=1_000, ge=1)
     """Rows published at once."""
 
+    @property
+    def restless(self) -> tuple[str, ...]:
+        """The moment of the last change."""
+        return (self.modified,) if self.modified else ()
+
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.table is None) == (self.query is None):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -89,6 +89,7 @@ async def check(spec: Spec, bodies: Collection[str], access: Access | None = Non
     if not spec.is_sink:
         findings += [Finding(False, s.where, s.mend) for s in suspicions(mapper_of(spec))]
         findings += map(_without_labels, sorted(tables_without_labels(mapper_of(spec))))
+        findings += [Finding(True, s.where, advice=s.mend) for s in circling(mapper_of(spec), spec.config.restless)]
     findings += [Finding(spec.is_sink, s.where, s.mend, s.mend) for s in forbidden(spec, _may(spec, access))]
     connector = spec.make()
     try:
@@ -111,6 +112,18 @@ def forbidden(spec: Spec, may: May) -> Iterator[Suspicion]:
             about = f" about {procedure}" if procedure else ""
             mend = "ask those who run the bus (relais bodies), or leave it out of the mapping"
             yield Suspicion(f"{spec.file.body} may not state {type_}{about}", mend)
+
+
+def circling(made: Mapper, restless: Sequence[str]) -> Iterator[Suspicion]:
+    """Dates that move whenever anything of the record changes, by a sink that writes into the same system, too."""
+    for one in made.mapping.events:
+        for name in restless:
+            if any(re.search(rf"\b{re.escape(name)}\b", text) for text in (one.on or "", one.at or "")):
+                mend = (
+                    "take the day of the event itself if the system keeps one; and if a sink writes back into this system, "
+                    "let it write where that does not count as a change (a table of its own), or the two go in circles"
+                )
+                yield Suspicion(f"{one.states} is dated by {name}: any change of the record states it again", mend)
 
 
 def suspicions(made: Mapper) -> Iterator[Suspicion]:

@@ -1,6 +1,8 @@
 """`relais connector`: what it tells without a bus, and how it refuses what cannot be used."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,19 @@ def test_records_that_change_and_bear_no_version_are_told(tmp_path: Path) -> Non
     assert "1 of 2 records come in several states, without a version" in _said("dry-run", str(file))
     records.write_text("A;01/03/2026\nB;01/03/2026\nA;01/03/2026\n")
     assert "several states" not in _said("dry-run", str(file)), "a repeat is a repeat"
+
+
+def test_a_date_that_moves_with_any_change_is_told(tmp_path: Path) -> None:
+    """It is how a sink that writes into the same rows would go in circles with the source."""
+    with closing(sqlite3.connect(tmp_path / "permits.db")) as base:
+        base.execute("CREATE TABLE permits (number TEXT PRIMARY KEY, received_on TEXT, touched_on TIMESTAMP)")
+    _said("new", "own", "--connector", "sql-poll", "--folder", str(tmp_path))
+    file, mapping = tmp_path / "own.yaml", tmp_path / "own.map.yaml"
+    config = f'{{url: "sqlite:///{tmp_path}/permits.db", table: permits, key: [number], modified: touched_on}}'
+    file.write_text(f"{file.read_text().partition('config:')[0]}config: {config}\n")
+    assert "states it again" not in _said("check", str(file))
+    mapping.write_text(mapping.read_text().replace("$date(received_on)", "$date(touched_on)"))
+    assert "case.opened is dated by touched_on: any change of the record states it again" in _said("check", str(file))
 
 
 def test_what_its_body_may_not_state_is_said_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,29 @@ def test_there_and_back_again_is_three_facts(place: Place) -> None:
     assert [fact["header"]["sequence"] for fact in place.facts] == [1, 2, 3]
 
 
+def test_what_comes_back_from_a_sink_says_nothing_new(place: Place) -> None:
+    """A sink wrote where the journey stands into a column of the same row: the row has changed, and says what it said."""
+    assert place.take(row(), row(suivi="chez GBA"), row(suivi="décidé")) == [
+        Outcome.PUBLISHED, Outcome.DUPLICATE, Outcome.DUPLICATE,
+    ]  # fmt: skip
+    place.restart()
+    assert place.take(row(suivi="archivé"), row(etat="SUSPENDU", suivi="archivé")) == [
+        Outcome.DUPLICATE, Outcome.PUBLISHED,
+    ]  # fmt: skip
+    assert place.said() == ["PC-1 case.opened", "PC-1 case.suspended"]
+    assert place.take(row(suivi="archivé")) == [Outcome.PUBLISHED], "it was suspended in between"
+
+
+def test_of_a_changed_record_only_what_it_says_otherwise_is_stated(place: Place) -> None:
+    place.remap(events=[{**EVENTS[0], "when": "true"}, *EVENTS[1:]])
+    place.take(row(), row(etat="SUSPENDU"))
+    assert place.said() == ["PC-1 case.opened", "PC-1 case.suspended"]
+    place.remap(events=[{**EVENTS[0], "when": "true", "with": {"channel": "post"}}, *EVENTS[1:]])
+    assert place.take(row(etat="SUSPENDU")) == [Outcome.CORRECTED]
+    assert place.said()[2:] == ["PC-1 correction.retracted", "PC-1 case.opened"]
+    assert place.facts[2]["fact"] == place.facts[0]["header"]["id"]
+
+
 def test_versions_of_a_record_may_be_read_again_in_any_order(place: Place) -> None:
     versions = [
         Record("1", {"no": "PC-1", "etat": etat, "le": "01/03/2026"}, version=str(n))
