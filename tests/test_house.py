@@ -1,10 +1,13 @@
 """The house's own checks fire when they must."""
 
 import importlib.util
+import re
+from importlib.metadata import PackageNotFoundError, metadata, requires
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -48,3 +51,34 @@ def test_a_skip_that_is_not_on_the_list_fails(tmp_path: Path, capsys: pytest.Cap
     listed.write_text("tests.a::test_x\n")
     with pytest.raises(SystemExit, match="without a reason"):
         skips.main(str(report), str(listed))
+
+
+def _installed_beside(name: str, extras: frozenset[str], found: set[str]) -> set[str]:
+    """Packages that a package brings with it, those of its extras too, as far as they are installed here."""
+    for text in requires(name) or ():
+        wanted = Requirement(text)
+        if wanted.marker is not None and not any(wanted.marker.evaluate({"extra": extra}) for extra in extras | {""}):
+            continue
+        try:
+            plain = metadata(wanted.name)["Name"]
+        except PackageNotFoundError:
+            continue
+        if plain not in found:
+            found.add(plain)
+            _installed_beside(plain, frozenset(wanted.extras), found)
+    return found
+
+
+def test_licences_that_ask_for_more_than_a_name_are_in_the_notice() -> None:
+    extras = frozenset({"files", "local", "mail", "mariadb", "postgresql", "soap"})
+    found = _installed_beside("relais", extras, set())
+    assert len(found) > 30
+    named = set(re.findall(r"^  ([a-z0-9-]+) {2,}", (ROOT / "NOTICE").read_text(encoding="utf-8"), re.MULTILINE))
+    asking = set()
+    for name in found:
+        told = metadata(name)
+        lines = [told.get("License-Expression") or (told.get("License") or "").partition("\n")[0]]
+        lines += [line for line in told.get_all("Classifier") or () if line.startswith("License ::")]
+        if any(re.search(r"GPL|EPL|MPL|CDDL|EUPL|Mozilla|Eclipse|General Public", line) for line in lines):
+            asking.add(name.lower().replace("_", "-"))
+    assert asking == named

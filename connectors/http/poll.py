@@ -233,7 +233,8 @@ class HttpPoll:
     def _list(self, body: Json) -> list[Json]:
         found = at(body, self._config.records)
         if not isinstance(found, list):
-            raise ConfigError("there is no list of records there: correct the pointer", "records")
+            there = f" (the answer has {', '.join(map(str, list(body)[:8]))})" if isinstance(body, dict) else ""
+            raise ConfigError(f"there is no list of records there: correct the pointer{there}", "records")
         return found
 
     def _newest(self, before: float | None, found: Sequence[Json]) -> float | None:
@@ -251,6 +252,10 @@ class HttpPoll:
             return Refused(original, "a record is an object with fields", place)
         key = key_at(raw, self._config.keys)
         if key is None:
-            return Refused(original, f"the record has no key at {', '.join(self._config.keys)}", place)
+            return Refused(
+                original,
+                f"the record has no key at {', '.join(self._config.keys)}: correct `key`, or the record",
+                place,
+            )
         version = None if self._config.version is None else at(raw, self._config.version)
         return Record(key, raw, original, None if version is None else str(version), place)

@@ -39,7 +39,10 @@ def key_of(secret: Secret, field: str) -> bytes:
     try:
         key = base64.b64decode(text.removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError):
-        raise ConfigError(f"a key is {PREFIX} and base64", field) from None
+        raise ConfigError(
+            f"a key is {PREFIX} and {SHORTEST_KEY} to {LONGEST_KEY} random bytes in base64: openssl rand -base64 32",
+            field,
+        ) from None
     if not SHORTEST_KEY <= len(key) <= LONGEST_KEY:
         raise ConfigError(f"a key has {SHORTEST_KEY} to {LONGEST_KEY} bytes, in base64", field)
     return key

@@ -156,9 +156,14 @@ def labels_file(path: Path) -> Path:
 def told(document: Document, error: ValidationError) -> list[Problem]:
     """pydantic's problems as problems of a file: line, field, mend."""
     return [
-        Problem(document.file, document.line(e["loc"]), ".".join(map(str, e["loc"])), _mend(e))
+        Problem(document.file, document.line(e["loc"]), ".".join(map(str, place(e["loc"]))), _mend(e))
         for e in error.errors(include_url=False, include_input=False)
     ]
+
+
+def place(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Where an error is, in the words of the file: without pydantic's own for the forms that a field may take (`tuple[str, ...]`)."""
+    return tuple(part for part in loc if not (isinstance(part, str) and "[" in part))
 
 
 _MENDS = {
@@ -179,6 +184,8 @@ _MENDS = {
 def _mend(error: Mapping_[str, Any]) -> str:
     if error["type"] in ("literal_error", "enum"):
         return f"write {error['ctx']['expected']}"
+    if error["type"] == "union_tag_invalid":
+        return f"write one of {error['ctx']['expected_tags']} as {error['ctx']['discriminator']}"
     return _MENDS.get(error["type"], str(error["msg"]).removeprefix("Value error, "))
 
 

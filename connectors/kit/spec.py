@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from connectors.kit.contract import ConnectorConfig, Sink, Source
-from connectors.kit.mapping import told
+from connectors.kit.mapping import place, told
 from connectors.kit.modules import module_of
 from connectors.kit.zones import FIELD, Zone, Zoned
 from schemas.references import BODY
@@ -179,9 +179,9 @@ def _config(
         given[FIELD] = file.time_zone
     if unfilled := [loc for loc in _places(given) if loc]:
         for loc in unfilled:
-            place = ("config", *loc)
+            at = ("config", *loc)
             mend = _with_help(model, loc, "fill this in")
-            problems.append(Problem(document.file, document.line(place), ".".join(map(str, place)), mend))
+            problems.append(Problem(document.file, document.line(at), ".".join(map(str, at)), mend))
         return None
     try:
         return model.model_validate(given)
@@ -189,9 +189,9 @@ def _config(
         for problem, found in zip(
             told(document, error), error.errors(include_url=False, include_input=False), strict=True
         ):
-            place = ("config", *found["loc"])
+            at = ("config", *place(found["loc"]))
             mend = _with_help(model, found["loc"], problem.message)
-            problems.append(Problem(document.file, document.line(place), ".".join(map(str, place)), mend))
+            problems.append(Problem(document.file, document.line(at), ".".join(map(str, at)), mend))
         return None
 
 

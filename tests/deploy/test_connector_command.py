@@ -164,6 +164,20 @@ def test_what_is_to_be_filled_in_is_told_by_field(tmp_path: Path) -> None:
     assert "config.key: write a list: [one, another]." in _said("check", str(file), code=2)
 
 
+def test_fields_that_take_several_forms_are_told_in_the_words_of_the_file(tmp_path: Path) -> None:
+    for name in ("http-poll", "files"):
+        _said("new", name, "--connector", name, "--folder", str(tmp_path))
+    api, files = tmp_path / "http-poll.yaml", tmp_path / "files.yaml"
+    head = api.read_text().partition("config:")[0]
+    api.write_text(f"{head}config: {{url: 'https://x.example', key: id}}\n")
+    said = _said("check", str(api), code=2)
+    assert "config.key: a JSON pointer begins with a slash, such as /id" in said
+    assert "[" not in said.partition("Where a record's own key")[0]
+    head = files.read_text().partition("config:")[0]
+    files.write_text(f"{head}config: {{place: {{folder: x}}, key: [a], format: {{kind: xls}}}}\n")
+    assert "config.format: write one of 'csv', 'jsonl', 'json', 'xml' as 'kind'" in _said("check", str(files), code=2)
+
+
 def test_advice_is_shown_where_all_is_well_and_a_mend_where_it_is_not(tmp_path: Path) -> None:
     _said("new", "own", "--folder", str(tmp_path))
     assert "correct config.file" in _said("check", str(tmp_path / "own.yaml"), code=1)

@@ -36,7 +36,10 @@ def decode(raw: bytes, encoding: Encoding) -> tuple[str, str]:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         column = error.start + 1
-        return text, f"character {column} is no {encoding}: name the encoding in which the file was written"
+        return (
+            text,
+            f"character {column} is no {encoding}: name its encoding under `format` (often windows-1252)",
+        )
     if b"\0" in raw:
         return text, "it holds zero bytes: the file was not written to its end"
     if encoding is not Encoding.UTF_8 and _is_utf_8(raw):
