@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     """What moves time: `wall` in service, `led` in tests and replays."""
     partitions: int = Field(24, ge=1, le=1024)
     """Partitions of case-events and journeys; part of the contract, never changed once the instance exists."""
+    bundles: int = Field(6, ge=1, le=1024)
+    """Each topic's partitions run in so many bundles, a bundle on one worker and in one transaction; so many workers have work.
+    The same for all workers: stop them all before it is changed."""
     output_partitions: int = Field(6, ge=1, le=256)
     """Partitions of statuses, handoffs and alerts."""
     replication: int = Field(1, ge=1, le=7)

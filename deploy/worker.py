@@ -59,6 +59,7 @@ def runtime_config(settings: Settings, slot: str | None) -> RuntimeConfig:
         group=f"{settings.instance}.relais",
         data_dir=settings.data_dir / "workers" / (slot or "single"),
         slot=slot,
+        bundles=settings.bundles,
         max_batch_records=settings.batch_records,
         max_queue_records=3 * settings.batch_records,
         retry_backoff_ms=settings.retry_backoff_ms,

@@ -72,6 +72,7 @@ def told(settings: Settings) -> dict[str, Any]:
     names = (
         "partitions",
         "output_partitions",
+        "bundles",
         "batch_records",
         "cache_mb",
         "session_timeout_ms",

@@ -31,6 +31,8 @@ class Intake(Protocol):
 
     topics: frozenset[str]
     """Topics that are read in batches."""
+    bundles: int
+    """The partitions of each of these topics are assigned in so many bundles."""
     poll_s: float
     """Wait for records in one poll."""
     fetch_max_wait_ms: int
@@ -65,6 +67,12 @@ class Intake(Protocol):
     def position(self, tp: TopicPartition) -> int | None:
         """Offset at which reading begins; None for a partition that is not run here."""
         ...
+
+
+def intake_of(app: Any) -> Intake | None:
+    """Return the intake of an app, or None if it reads everything message by message."""
+    intake: Intake | None = getattr(app, APP_ATTRIBUTE, None)
+    return intake
 
 
 class RawBatch(Schema):  # type: ignore[misc, unused-ignore]

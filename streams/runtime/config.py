@@ -67,6 +67,9 @@ class RuntimeConfig:
     """The broker aborts a transaction that is open for longer; above the longest batch."""
     commit_timeout_s: float = 30.0
     """Wait for the steps of one transaction; after it the outcome counts as unknown."""
+    bundles: int = 6
+    """The partitions of a topic run in so many bundles, each on one worker and in one transaction; more workers than these find
+    nothing to do. The same for all workers: those of another number cannot join the group."""
     fence_parallel: int = 8
     """So many transactional producers are started at once."""
     max_failures: int = 5

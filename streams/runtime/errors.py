@@ -29,6 +29,8 @@ class RuntimeReason(StrEnum):
     """Transactions of a partition fail one after the other."""
     FENCED_REPEATEDLY = "fenced-repeatedly"
     """Another process uses the same transactional id."""
+    REFUSED = "refused-by-group"
+    """The group does not let this worker in: no right to it, or workers of another number of bundles are in it."""
     STUCK = "stuck"
     """Records are waiting and nothing is committed, or partitions are not taken up again after a rebalance."""
     NO_BROKER = "no-broker"
@@ -64,6 +66,7 @@ class TransactionFailed(Exception):  # noqa: N818 - an outcome
     def __init__(self, reason: AbortReason, detail: str = "") -> None:
         super().__init__(f"{reason.value} {detail}".strip())
         self.code = reason
+        self.detail = detail
 
 
 class Superseded(Exception):  # noqa: N818 - not an error

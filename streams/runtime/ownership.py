@@ -4,7 +4,9 @@ The order is what makes it safe. To take a partition: fence whoever had it, by s
 its id; then read the committed offset; then restore the state, to the end that the changelog has now; then seek; only
 then work. Since state and offset were written in one transaction, the restored state belongs to exactly that offset.
 
-A partition that comes back after a rebalance is kept as it is if its producer lives and the committed offset is its
+The partitions of a bundle share that producer: they are taken and rebuilt together, or not at all.
+
+A bundle that comes back after a rebalance is kept as it is if its producer lives and the committed offsets are its
 own. Had another worker had it in between, that producer would be fenced, and nothing that it sends could be committed.
 """
 
@@ -20,6 +22,7 @@ from typing import Protocol
 from aiokafka import TopicPartition
 
 from streams.runtime import metrics
+from streams.runtime.bundle import Bundle, id_of
 from streams.runtime.config import RuntimeConfig
 from streams.runtime.errors import RuntimeReason, Superseded, WorkerEnd, gives_up
 from streams.runtime.offsets import Offsets
@@ -27,6 +30,7 @@ from streams.runtime.partition import PartitionWorker, Stage
 from streams.runtime.recovery import Job, restore
 from streams.runtime.rocks import Stores
 from streams.runtime.store import MemoryStore, StoreDamaged
+from streams.runtime.transaction import Transactions
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +65,7 @@ class Ownership:
     ) -> None:
         self.workers: dict[TopicPartition, PartitionWorker] = {}
         self.topics = frozenset(topic for stage in stages for topic in stage.topics)
+        self.bundles = config.bundles
         self.poll_s = config.poll_ms / 1000
         self.fetch_max_wait_ms = config.fetch_max_wait_ms
         self.max_fetch_bytes = config.max_fetch_bytes
@@ -76,6 +81,7 @@ class Ownership:
         self._group = group
         self._generation = generation
         self._end = end
+        self._bundles: dict[str, Bundle] = {}
         self._stores = Stores(config)
         self._assigning = asyncio.Lock()
         self._fencing = asyncio.Semaphore(config.fence_parallel)
@@ -148,6 +154,7 @@ class Ownership:
             wanted = {tp for tp in tps if tp.topic in self._stages}
             lost = [self.workers.pop(tp) for tp in list(self.workers) if tp not in wanted]
             await asyncio.gather(*(worker.stop(self._config.revoke_budget_s) for worker in lost))
+            await self._close_bundles()
             for tp in wanted - self.workers.keys():
                 self.workers[tp] = self._new(tp)
             self._count()
@@ -161,11 +168,20 @@ class Ownership:
                 log.info("a newer generation has begun, assignment dropped")
 
     def _new(self, tp: TopicPartition) -> PartitionWorker:
-        worker = PartitionWorker(self._config, self._stages[tp.topic], tp, self.recover)
+        stage = self._stages[tp.topic]
+        name = id_of(self._config, stage.name, tp)
+        bundle = self._bundles.setdefault(name, Bundle(Transactions(self._config, name)))
+        worker = PartitionWorker(self._config, stage, tp, bundle, self.recover)
         worker.on_progress = self._progressed
         worker.on_room = self._room.set
         worker.on_end = self._end
         return worker
+
+    async def _close_bundles(self) -> None:
+        """Close those of which no partition is run here any more."""
+        used = {id(worker.bundle) for worker in self.workers.values()}
+        unused = [name for name, bundle in self._bundles.items() if id(bundle) not in used]
+        await asyncio.gather(*(self._bundles.pop(name).close() for name in unused))
 
     def _progressed(self) -> None:
         self.on_progress()
@@ -173,8 +189,9 @@ class Ownership:
     async def _take(self, workers: list[PartitionWorker], generation: int) -> None:
         self._check(generation)
         committed = await self._group().committed([worker.tp for worker in workers])
-        kept = [worker for worker in workers if _keeps(worker, committed[worker.tp])]
-        rest = [worker for worker in workers if worker not in kept]
+        spoilt = {id(worker.bundle) for worker in workers if not _keeps(worker, committed[worker.tp])}
+        kept = [worker for worker in workers if id(worker.bundle) not in spoilt]
+        rest = [worker for worker in workers if id(worker.bundle) in spoilt]
         log.info("partitions kept: %d, to rebuild: %d", len(kept), len(rest))
         await self._rebuild(rest, generation)
         self._check(generation)
@@ -197,19 +214,20 @@ class Ownership:
         self._stopped = True
         workers, self.workers = list(self.workers.values()), {}
         await asyncio.gather(*(worker.stop(self._config.revoke_budget_s) for worker in workers))
+        await self._close_bundles()
         self._count()
         await self.offsets.close()
 
     async def recover(self, worker: PartitionWorker) -> None:
-        """Rebuild one partition after a failed transaction, and go on with it."""
+        """Rebuild the bundle of a partition after a failed transaction, and go on with it."""
         generation = self._generation()
         last: Exception | None = None
         for attempt in range(self._config.max_failures):
             try:
-                async with worker.step:  # an assignment that goes on meanwhile must not run before this seek
-                    await self._rebuild([worker], generation)
-                    await self._group().seek_bulk([worker.tp])
-                self._check(generation)
+                async with worker.bundle.mending:
+                    if worker.intact and worker.bundle.alive:
+                        return  # another partition of the bundle failed with it, and has seen to it
+                    await self._mend(worker.bundle, generation)
             except Superseded:
                 return
             except WorkerEnd as end:
@@ -227,10 +245,23 @@ class Ownership:
                 log.warning("rebuild of %s/%s failed: %s", worker.tp.topic, worker.tp.partition, type(error).__name__)
                 await asyncio.sleep(min(5.0, 0.1 * 2**attempt))
             else:
-                if self.workers.get(worker.tp) is worker:
-                    self._resume(worker)
                 return
         self._end(gives_up(f"rebuild of {worker.stage.name} {worker.tp.partition}", last))
+
+    async def _mend(self, bundle: Bundle, generation: int) -> None:
+        self._check(generation)
+        workers = [worker for _, worker in sorted(self.workers.items()) if worker.bundle is bundle]
+        for worker in workers:
+            worker.hold()
+        async with contextlib.AsyncExitStack() as stack:
+            for worker in workers:  # an assignment that goes on meanwhile must not run before this seek
+                await stack.enter_async_context(worker.step)
+            await self._rebuild(workers, generation)
+            await self._group().seek_bulk([worker.tp for worker in workers])
+        self._check(generation)
+        for worker in workers:
+            if self.workers.get(worker.tp) is worker:
+                self._resume(worker)
 
     # The rebuild
 
@@ -239,7 +270,11 @@ class Ownership:
         if not workers:
             return
         self._check(generation)
-        await asyncio.gather(*(self._fence(worker) for worker in workers))
+        for worker in workers:
+            worker.intact = False
+        await asyncio.gather(*map(self._fence, {id(worker.bundle): worker.bundle for worker in workers}.values()))
+        for worker in workers:
+            self.trace("fence", worker.tp)
         self._check(generation)
         try:
             await self._restore(workers, generation)
@@ -248,11 +283,9 @@ class Ownership:
             await self._restore(workers, generation)  # which wipes what is damaged
             await self._agree(workers, generation)
 
-    async def _fence(self, worker: PartitionWorker) -> None:
-        worker.intact = False
+    async def _fence(self, bundle: Bundle) -> None:
         async with self._fencing:
-            await worker.transactions.start()
-        self.trace("fence", worker.tp)
+            await bundle.start()
 
     async def _restore(self, workers: list[PartitionWorker], generation: int) -> None:
         tps = [worker.tp for worker in workers]
@@ -333,4 +366,4 @@ class Ownership:
 
 
 def _keeps(worker: PartitionWorker, committed: int | None) -> bool:
-    return worker.intact and worker.transactions.alive and worker.next_offset == committed
+    return worker.intact and worker.bundle.alive and worker.next_offset == committed

@@ -16,12 +16,13 @@ from aiokafka import TopicPartition
 
 from streams.runtime import metrics
 from streams.runtime.batch import PartitionBatch
+from streams.runtime.bundle import Bundle
 from streams.runtime.config import RuntimeConfig
 from streams.runtime.errors import RuntimeReason, TransactionFailed, WorkerEnd, gives_up
 from streams.runtime.metrics import AbortReason
 from streams.runtime.processor import Effects, Processor, ProcessorFactory, Record, Send
 from streams.runtime.store import Store, StoreDamaged
-from streams.runtime.transaction import Transactions
+from streams.runtime.transaction import Share
 
 log = logging.getLogger(__name__)
 
@@ -85,12 +86,11 @@ class PartitionWorker:
     state is rebuilt from committed offset and changelog by `recover`, which the owner gives.
     """
 
-    def __init__(self, config: RuntimeConfig, stage: Stage, tp: TopicPartition, recover: Recover) -> None:
-        self.config, self.stage, self.tp = config, stage, tp
+    def __init__(
+        self, config: RuntimeConfig, stage: Stage, tp: TopicPartition, bundle: Bundle, recover: Recover
+    ) -> None:
+        self.config, self.stage, self.tp, self.bundle = config, stage, tp, bundle
         self.labels = (stage.label or stage.name, str(tp.partition))
-        self.transactions = Transactions(
-            config, f"{config.instance}.{config.group}.{stage.name}.{tp.topic}.{tp.partition}"
-        )
         self.store: Store | None = None
         self.processor: Processor | None = None
         self.next_offset: int | None = None
@@ -100,7 +100,7 @@ class PartitionWorker:
         self.progress: int | None = None
         self.heat = Heat()
         self.intact = False
-        """Whether producer, store and processor are those of one rebuild that nothing has spoilt since."""
+        """Whether bundle, store and processor are those of one rebuild that nothing has spoilt since."""
         self.step = asyncio.Lock()
         """Held while a transaction runs, and while the partition is taken or rebuilt: never both."""
         self.epoch = 0
@@ -160,24 +160,27 @@ class PartitionWorker:
             self._task = asyncio.create_task(self._run(), name=f"partition {self.tp.topic}/{self.tp.partition}")
         self._wake.set()
 
-    async def pause(self, budget_s: float) -> None:
-        """Take no more work; wait for the running transaction, at most so many seconds."""
+    def hold(self) -> None:
+        """Take no more work, and drop what was fetched; what runs goes on to its end."""
         self._ready = False
         self.clear()
         self._refuse()
+
+    async def pause(self, budget_s: float) -> None:
+        """Take no more work; wait for the running transaction, at most so many seconds."""
+        self.hold()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(budget_s), self.step:
                 pass
 
     async def stop(self, budget_s: float) -> None:
-        """End: finish the running transaction, close producer and store."""
+        """End: finish the running transaction, close the store."""
         await self.pause(budget_s)
         task, self._task = self._task, None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         self.intact = False
-        await self.transactions.close()
         if self.store is not None:
             self.store.close()
             self.store = None
@@ -336,7 +339,7 @@ class PartitionWorker:
         self.heat.note(effects.least)
         state = (self.stage.changelog, self.tp.partition, effects.state) if self.stage.changelog else None
         offset = None if next_offset is None else (self.tp, next_offset, self.config.group)
-        position = await self.transactions.commit(offset, state, effects.sends)
+        position = await self.bundle.commit(Share(offset, state, effects.sends))
         self._write(effects, position)
         if next_offset is not None:
             self.next_offset = next_offset
@@ -360,9 +363,8 @@ class PartitionWorker:
 
     async def _failed(self, failure: TransactionFailed) -> None:
         """Start again from what is committed."""
-        self._ready = self.intact = False
-        self.clear()
-        self._refuse()
+        self.intact = False
+        self.hold()
         metrics.ABORTS.labels(*self.labels, failure.code.value).inc()
         log.warning("transaction of %s/%s failed: %s", self.tp.topic, self.tp.partition, failure)
         self._failures += 1

@@ -16,6 +16,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.runtime import collector, metrics
+from streams.runtime.assignor import BundleAssignor
 from streams.runtime.batch import APP_ATTRIBUTE, RawBatch
 from streams.runtime.config import RuntimeConfig
 from streams.runtime.contact import Contact
@@ -101,7 +102,7 @@ class Runtime:
             await self._check_topics()
             await self.time.start()
             self._started = True
-            self._watching = [
+            self._watching += [
                 asyncio.create_task(work, name=name)
                 for name, work in (("watchdog", self._watchdog()), ("contact", self.contact.keep()))
             ]
@@ -135,7 +136,9 @@ class Runtime:
                 raise WorkerEnd(RuntimeReason.TOPIC, detail)
 
     async def on_revoked(self) -> None:
-        """Let running transactions end before the partitions go."""
+        """Let running transactions end before the partitions go. Also called before the group is joined at all."""
+        if not self._watching:
+            self._watching.append(asyncio.create_task(self._join(), name="joining"))
         await self.ownership.revoke()
 
     async def stop(self) -> None:
@@ -149,6 +152,15 @@ class Runtime:
                     await part()
             except TimeoutError:
                 log.error("%s did not stop in time, given up", part.__qualname__)
+
+    async def _join(self) -> None:
+        """End when the group refuses this worker for good; Faust would wait for ever."""
+        while self.ending is None:
+            await asyncio.sleep(1.0)
+            refusal = self.app.consumer.refusal()
+            if refusal is not None:
+                mend = "give all workers the same number of bundles, and the right to read the group"
+                self.end(WorkerEnd(RuntimeReason.REFUSED, f"{type(refusal).__name__}: {mend}"))
 
     def end(self, reason: WorkerEnd) -> None:
         """End the process: this worker cannot go on. The first reason counts."""
@@ -228,6 +240,7 @@ def faust_settings(config: RuntimeConfig) -> dict[str, Any]:
         "topic_disable_leader": True,
         "topic_allow_declare": False,
         "table_standby_replicas": 0,
+        "PartitionAssignor": BundleAssignor,
         "web_tables_enabled": False,
         "consumer_auto_offset_reset": "earliest",
         "consumer_group_instance_id": config.slot,

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
@@ -24,8 +24,24 @@ CLOSE_TIMEOUT_S = 5.0
 NO_HEADERS: list[tuple[str, bytes]] = []
 
 
+Offset = tuple[TopicPartition, int, str]
+"""(input partition, next offset, group)."""
+State = tuple[str, int, Sequence[tuple[bytes, bytes | None]]]
+"""(changelog topic, partition, records)."""
+
+
+class Share(NamedTuple):
+    """What one of several has to commit."""
+
+    offset: Offset | None
+    """Where its group goes on; None to commit no offset."""
+    state: State | None
+    sends: Iterable[Send]
+    """Everything else."""
+
+
 class Transactions:
-    """A transactional producer of one partition.
+    """A transactional producer.
 
     Starting it fences every earlier holder of the id, and ends what that left open. After a failure it is of no more
     use: close it and start another.
@@ -66,18 +82,8 @@ class Transactions:
             raise
         self._producer = producer
 
-    async def commit(
-        self,
-        offset: tuple[TopicPartition, int, str] | None,
-        state: tuple[str, int, Sequence[tuple[bytes, bytes | None]]] | None,
-        sends: Iterable[Send],
-    ) -> int | None:
+    async def commit(self, offset: Offset | None, state: State | None, sends: Iterable[Send]) -> int | None:
         """Write all of it in one transaction and commit.
-
-        Args:
-            offset: (input partition, next offset, group), or None to commit no offset.
-            state: (changelog topic, partition, records), or None.
-            sends: everything else.
 
         Returns:
             Offset after the last state record, or None if there was none.
@@ -85,6 +91,11 @@ class Transactions:
         Raises:
             TransactionFailed: nothing is known to be committed; this object is closed.
         """
+        (position,) = await self.commit_all([Share(offset, state, sends)])
+        return position
+
+    async def commit_all(self, shares: Sequence[Share]) -> list[int | None]:
+        """Commit several shares in one transaction; the result of each, as `commit` returns it."""
         producer = self._producer
         if producer is None:
             raise TransactionFailed(AbortReason.BROKER, "no producer")
@@ -93,9 +104,9 @@ class Transactions:
             async with asyncio.timeout(self._config.commit_timeout_s):
                 await producer.begin_transaction()
                 # Offsets first: after them the broker accepts records at once, before them it makes the client wait.
-                if offset is not None:
-                    await producer.send_offsets_to_transaction({offset[0]: offset[1]}, offset[2])
-                position = await self._produce(producer, state, sends, pending)
+                for group, offsets in _by_group(shares).items():
+                    await producer.send_offsets_to_transaction(offsets, group)
+                positions = await self._produce(producer, shares, pending)
                 await producer.commit_transaction()
         except BaseException as error:
             self._producer = None
@@ -108,25 +119,23 @@ class Transactions:
                     log.exception("transaction %s", self._id)
                 raise TransactionFailed(_reason(error), type(error).__name__) from error
             raise
-        return position
+        return positions
 
     async def _produce(
         self,
         producer: AIOKafkaProducer,
-        state: tuple[str, int, Sequence[tuple[bytes, bytes | None]]] | None,
-        sends: Iterable[Send],
+        shares: Sequence[Share],
         pending: list[asyncio.Future[Any]],
-    ) -> int | None:
+    ) -> list[int | None]:
         groups: dict[tuple[str, int], list[Entry]] = {}
-        if state is not None and state[2]:
-            groups[state[0], state[1]] = [(key, value, NO_HEADERS) for key, value in state[2]]
-        for send in sends:
-            group = groups.get((send.topic, send.partition))
-            if group is None:
-                group = groups[send.topic, send.partition] = []
-            group.append((send.key, send.value, send.headers))
-        if not groups:
-            return None
+        for share in shares:
+            if share.state is not None and share.state[2]:
+                groups[share.state[0], share.state[1]] = [(key, value, NO_HEADERS) for key, value in share.state[2]]
+            for send in share.sends:
+                group = groups.get((send.topic, send.partition))
+                if group is None:
+                    group = groups[send.topic, send.partition] = []
+                group.append((send.key, send.value, send.headers))
         now = time.time_ns() // 1_000_000
         rest = {at: _pack(producer, entries, now) for at, entries in groups.items()}
         futures: dict[tuple[str, int], list[tuple[asyncio.Future[Any], int]]] = {at: [] for at in rest}
@@ -143,20 +152,34 @@ class Transactions:
                 futures[at].append((future, batch.record_count()))
             turn += 1
         await asyncio.gather(*pending)
-        if state is None or not state[2]:
-            return None
-        last, count = futures[state[0], state[1]][-1]
-        base: int = last.result().offset
-        if base < 0:
-            # A repeated request was answered "duplicate": written, but where is not said.
-            raise TransactionFailed(AbortReason.SEND, "offset unknown")
-        return base + count
+        return [_position(share, futures) for share in shares]
 
     async def close(self) -> None:
         """Give the producer up; what is open stays open until the next holder of the id ends it."""
         producer, self._producer = self._producer, None
         if producer is not None:
             await _close(producer)
+
+
+def _by_group(shares: Sequence[Share]) -> dict[str, dict[TopicPartition, int]]:
+    found: dict[str, dict[TopicPartition, int]] = {}
+    for share in shares:
+        if share.offset is not None:
+            tp, offset, group = share.offset
+            found.setdefault(group, {})[tp] = offset
+    return found
+
+
+def _position(share: Share, futures: dict[tuple[str, int], list[tuple[asyncio.Future[Any], int]]]) -> int | None:
+    """Offset after the last state record of a share."""
+    if share.state is None or not share.state[2]:
+        return None
+    last, count = futures[share.state[0], share.state[1]][-1]
+    base: int = last.result().offset
+    if base < 0:
+        # A repeated request was answered "duplicate": written, but where is not said.
+        raise TransactionFailed(AbortReason.SEND, "offset unknown")
+    return base + count
 
 
 def _pack(producer: AIOKafkaProducer, entries: Sequence[Entry], now: int) -> list[Any]:

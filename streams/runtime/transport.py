@@ -23,7 +23,7 @@ from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.transport.drivers.aiokafka import Transport as FaustTransport
 from faust.types import TP, ConsumerMessage
 
-from streams.runtime.batch import APP_ATTRIBUTE, Intake, PartitionBatch
+from streams.runtime.batch import Intake, PartitionBatch, intake_of
 
 
 class Fetch(NamedTuple):
@@ -47,6 +47,9 @@ class ConsumerThread(AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         intake = intake_of(self.app)
         if intake is not None:
+            # Without tables Faust would leave its own assignor out, and with it the bundles.
+            self._assignor = self.app.assignor
+            consumer._partition_assignment_strategy = (self.app.assignor,)
             consumer._isolation_level = "read_committed"
             consumer._fetch_max_wait_ms = intake.fetch_max_wait_ms
             consumer._max_partition_fetch_bytes = intake.max_fetch_bytes
@@ -92,6 +95,12 @@ class ConsumerThread(AIOKafkaConsumerThread):
         offsets = {tp: found[tp].offset if tp in found else -1 for tp in tps}
         return {tp: offset if offset >= 0 else None for tp, offset in offsets.items()}
 
+    def refusal(self) -> BaseException | None:
+        """Why the group does not let this member in, if it has said so for good."""
+        coordinator = getattr(self._consumer, "_coordinator", None)
+        refusal: BaseException | None = getattr(coordinator, "_pending_exception", None)
+        return refusal
+
     async def seek_all(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Seek partitions, in the consumer's own thread."""
         await self.call_thread(self._seek_all, offsets)
@@ -121,6 +130,10 @@ class Consumer(FaustConsumer):
     async def committed(self, tps: list[TopicPartition]) -> dict[TopicPartition, int | None]:
         """Committed offsets of the group, asked from the broker; None where there is none."""
         return await self._thread.committed(tps)
+
+    def refusal(self) -> BaseException | None:
+        """Why the group does not let this member in, if it has said so for good."""
+        return self._thread.refusal()
 
     async def perform_seek(self) -> None:
         """Seek every partition to where it goes on; batches fetched before are void."""
@@ -240,12 +253,6 @@ class Transport(FaustTransport):
 
     Consumer: ClassVar[type[Consumer]] = Consumer
     default_port = 9092
-
-
-def intake_of(app: Any) -> Intake | None:
-    """Return the intake of an app, or None if it reads everything message by message."""
-    intake: Intake | None = getattr(app, APP_ATTRIBUTE, None)
-    return intake
 
 
 def _plain(tp: TP) -> TopicPartition:

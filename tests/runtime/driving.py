@@ -212,9 +212,10 @@ class Drive:
             await admin.close()
 
     async def fence(self, partition: int) -> None:
-        """Take the transactional id of a partition, as a stranger."""
+        """Take the transactional id of a partition's bundle, as a stranger."""
         group = f"{self.instance}-group"
-        transactional_id = f"{self.instance}.{group}.count.{self.input}.{partition}"
+        bundle = partition % self.options.get("config", {}).get("bundles", 6)
+        transactional_id = f"{self.instance}.{group}.count.{self.input}.{bundle}"
         producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, transactional_id=transactional_id)
         await producer.start()
         await producer.stop()

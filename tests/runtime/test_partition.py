@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from streams.runtime.batch import PartitionBatch
+from streams.runtime.bundle import Bundle
 from streams.runtime.config import RuntimeConfig
 from streams.runtime.errors import RuntimeReason, TransactionFailed, WorkerEnd
 from streams.runtime.metrics import AbortReason
@@ -19,7 +20,7 @@ from streams.runtime.ownership import Ownership
 from streams.runtime.partition import Heat, PartitionWorker, Stage
 from streams.runtime.processor import Effects, Record, Send
 from streams.runtime.store import Change, MemoryStore, Store
-from streams.runtime.transaction import Transactions
+from streams.runtime.transaction import Share, Transactions
 
 TP = TopicPartition("in", 0)
 
@@ -35,12 +36,14 @@ class Ledger(Transactions):
 
     alive = True  # type: ignore[assignment]
 
-    async def commit(self, offset: Any, state: Any, sends: Iterable[Send]) -> int | None:
+    async def commit_all(self, shares: Sequence[Share]) -> list[int | None]:
         await self.gate.wait()
         if self.failures:
             raise TransactionFailed(self.failures.pop(0))
-        self.done.append((None if offset is None else offset[1], list(state[2]), list(sends)))
-        return len(self.done) if state[2] else None
+        for share in shares:
+            assert share.state is not None
+            self.done.append((share.offset and share.offset[1], list(share.state[2]), list(share.sends)))
+        return [len(self.done) if share.state and share.state[2] else None for share in shares]
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -83,8 +86,7 @@ class Bench:
         self.ends: list[WorkerEnd] = []
         config = RuntimeConfig(brokers=("nowhere:1",), group="g", data_dir=Path(), max_batch_records=3, max_failures=2)
         stage = Stage(name="s", topics=("in",), changelog="state", factory=self._make)
-        self.worker = PartitionWorker(config, stage, TP, self._recover)
-        self.worker.transactions = self.ledger
+        self.worker = PartitionWorker(config, stage, TP, Bundle(self.ledger), self._recover)
         self.worker.store, self.worker.processor = self.store, self.echo
         self.worker.on_end = self.ends.append
 

@@ -120,14 +120,44 @@ async def test_a_second_worker_joins_and_leaves(drive: NewDrive) -> None:
 
 async def test_killed_in_the_middle_of_transactions(drive: NewDrive) -> None:
     """Transactions are open most of the time, so that a kill finds one; the reader outside proves that it did."""
-    await havoc(await drive(hold=0.2, config={"max_batch_records": 50}), ["kill"] * 4)
+    await havoc(await drive(hold=0.2, config={"max_batch_records": 50, "bundles": 3}), ["kill"] * 4)
 
 
 @pytest.mark.long
 async def test_everything_at_once_for_long(drive: NewDrive) -> None:
     """Kills, stops, a stranger that fences, transactions that fail after their records were written."""
     actions = ["kill", "stop", "fence"] * 8
-    await havoc(await drive(sleep=0.01, fail=0.03, config={"max_batch_records": 50, "max_fences": 100}), actions)
+    options = {"max_batch_records": 50, "max_fences": 100, "bundles": 2}
+    await havoc(await drive(sleep=0.01, fail=0.03, config=options), actions)
+
+
+async def test_partitions_of_a_bundle_move_fail_and_mend_together(drive: NewDrive) -> None:
+    d = await drive(partitions=6, fail=0.05, config={"bundles": 2, "max_batch_records": 20})
+    await d.feed(600)
+    first, second = d.start("a"), d.start("b")
+    await d.settled(first, second)
+    mine = [worker.last()["ready"] for worker in (first, second)]
+    assert sorted(mine) == [[0, 2, 4], [1, 3, 5]]
+    await d.fence(0)
+    await d.feed(600)
+    await d.settled(first, second)
+    for worker, partitions in zip((first, second), mine, strict=True):
+        assert len({worker.steps(p).count("fence") for p in partitions}) == 1
+    assert any(worker.steps(p).count("fence") > 1 for worker, ps in ((first, mine[0]), (second, mine[1])) for p in ps)
+    await d.check()
+    assert [worker.stop() for worker in (first, second)] == [0, 0]
+
+
+async def test_workers_of_another_number_of_bundles_do_not_meet(drive: NewDrive) -> None:
+    d = await drive()
+    await d.feed(200)
+    first = d.start("a", bundles=2)
+    await d.settled(first)
+    other = d.start("b", bundles=3)
+    await d.until(lambda: other.process.poll() is not None, "its end")
+    assert "refused-by-group: InconsistentGroupProtocolError" in other.log.read_text()
+    assert first.last()["ready"] == [0, 1, 2, 3]
+    assert first.stop() == 0
 
 
 async def havoc(d: Drive, actions: list[str]) -> None:
