@@ -28,6 +28,10 @@ class MappingFailedError(Exception):
     """The mapping fails on a record: it has to be mended. The text says where, and repeats nothing of the record."""
 
 
+class NothingError(MappingFailedError):
+    """An expression that must give a value gives none for this record: a field is named wrongly, or the record lacks it."""
+
+
 class Mapper:
     """Turns records into what they state. Synchronous; one thread at a time."""
 
@@ -74,7 +78,7 @@ class Mapper:
             for said in found:
                 said.setdefault("subject", self.tools.case(case))
         elif self._case is not None and not all("subject" in said for said in found):
-            raise Rejected(_nothing("case", self.mapping.case))
+            raise self._nothing("case", self.mapping.case)
         return found
 
     def _from_python(self, record: Mapping[str, Json]) -> list[Said]:
@@ -113,10 +117,14 @@ class Mapper:
             except Exception as error:  # noqa: BLE001 - JSONata meets whatever a record holds
                 raise self._told(where, error) from None
             if not found.keys() & _DATES:
-                raise Rejected(_nothing(*((f"{at}.on", statement.on) if statement.on else (f"{at}.at", statement.at))))
+                raise self._nothing(f"{at}.on" if statement.on else f"{at}.at", statement.on or statement.at)
             return found
 
         return said
+
+    def _nothing(self, where: str, expression: str | None) -> NothingError:
+        line = self._document.line(_path(where))
+        return NothingError(f"{self._document.file}:{line}: {where}: {expression} gives nothing for this record")
 
     def _told(self, where: str, error: Exception) -> Exception:
         """What an expression raised, with its place in the mapping."""
@@ -176,7 +184,3 @@ def _text_of(path: Path, python: str | None) -> bytes:
 
 
 __all__ = ["Document", "Mapper", "MappingFailedError", "Said"]
-
-
-def _nothing(where: str, expression: str | None) -> str:
-    return f"{where}: {expression} gives nothing for this record: correct the expression"

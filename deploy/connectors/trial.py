@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from connectors.gateway.access import Access
 from connectors.kit.contract import Closing, Finding, Record, Rejected, Report
 from connectors.kit.intake import Intake, Outcome, Told
-from connectors.kit.mapper import Mapper, MappingFailedError, Said
+from connectors.kit.mapper import Mapper, MappingFailedError, NothingError, Said
 from connectors.kit.mapping import Example
 from connectors.kit.runner import mapper_of
 from connectors.kit.spec import Spec
@@ -221,7 +221,7 @@ def _tested(example: Example, made: Mapper, stating: Stating) -> str:
         facts = [stating.fact(one, f"test-{i}", i) for i, one in enumerate(said)]
     except UnknownLabelError as error:
         return "" if example.waits == error.table else f"it waits for a label of {error.table}"
-    except (Rejected, *UNSOUND) as error:
+    except (Rejected, NothingError, *UNSOUND) as error:
         return "" if example.refused else f"it is refused: {_why(error)}"
     except MappingFailedError as error:
         return str(error)

@@ -126,8 +126,8 @@ def test_what_its_body_may_not_state_is_said_before_the_start(tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("change", "code", "told"),
     [
-        (("case: number", "case: numero"), 1, "case: numero gives nothing for this record: correct the expression"),
-        (("$date(received_on)", "$date(recu_le)"), 1, "events.0.on: $date(recu_le) gives nothing for this record"),
+        (("case: number", "case: numero"), 1, "own.map.yaml:3: case: numero gives nothing for this record"),
+        (("$date(received_on)", "$date(recu_le)"), 1, "own.map.yaml:9: events.0.on: $date(recu_le) gives nothing for this record"),
         (("$date(received_on)", "$date(received_on"), 2, "own.map.yaml:9: events.0.on: JSONata error S0203 at character 17: Expected )"),
         (("case.opened", "case.open"), 2, "events.0.states: there is no such event"),
     ],

@@ -223,11 +223,13 @@ def test_what_cannot_be_taken_is_a_letter_that_says_why_once(place: Place) -> No
     [
         (row(no="N/A"), "invalid", "subject", "placeholder"),
         (row(le="01/03/2999"), "invalid", "occurred_on", ""),
-        (row(le=""), "invalid", "occurred_on", "give"),
+        (row(le=""), "mapping", None, "events.0.on: $date(le) gives nothing for this record"),
         (row(p=3), "invalid", "procedure", ""),
     ],
 )
-def test_the_checks_are_those_of_the_door(place: Place, record: Record, reason: str, field: str, words: str) -> None:
+def test_the_checks_are_those_of_the_door(
+    place: Place, record: Record, reason: str, field: str | None, words: str
+) -> None:
     assert place.take(record) == [Outcome.REFUSED]
     [letter] = place.letters
     assert (letter["reason"], letter["field"]) == (reason, field)
