@@ -71,10 +71,12 @@ class Step:
 
     effects: Effects = field(default_factory=Effects)
     told: list[Told] = field(default_factory=list)
+    waiting: int = 0
+    """Records that wait after it."""
 
 
 class Intake:
-    """The records of one connector. After a transaction that failed: `reset`."""
+    """The records of one connector. One step may be made while the one before it is committed. After a transaction that failed: `reset`."""
 
     def __init__(self, topics: tuple[str, str, str], mapper: Mapper, stating: Stating, store: Store) -> None:
         """`topics`: the prefix of the instance (`main.`), the state topic and the topic of dead letters."""
@@ -85,10 +87,13 @@ class Intake:
         self.checkpoint = Checkpoint()
         self.waiting: Counter[str] = Counter()
         """Records that wait, by lane."""
+        self._ahead: dict[bytes, bytes | None] = {}
+        """What the last step changes: its commit may be under way while the next is made."""
         self.reset()
 
     def reset(self) -> None:
         """Begin again from what is committed."""
+        self._ahead = {}
         self.checkpoint = state.read_checkpoint(self._store.get(state.CHECKPOINT))
         self.waiting = Counter(held.lane for _, held in View(self._store).held())
 
@@ -100,7 +105,7 @@ class Intake:
         self, records: Sequence[Record | Refused], cursor: Cursor, *, move: bool = True, again: bool = False
     ) -> Step:
         """Take records; `move`: the source is then read on from `cursor`; `again`: try those that were refused, too."""
-        work = _Work(self, View(self._store), again)
+        work = _Work(self, View(self._store, self._ahead), again)
         keys = [state.entry_key(r.key, r.version) if isinstance(r, Record) else _refused_key(r) for r in records]
         known = work.view.prefetch(keys)
         for record, key in zip(records, keys, strict=True):
@@ -152,6 +157,8 @@ class _Work:
         if self.view.changes or self.moved:
             self.view.put(state.CHECKPOINT, self._checkpoint.bytes())
         self._step.effects.state = self.view.drain()
+        self._step.waiting = self._intake.waiting.total()
+        self._intake._ahead = self.view.changes
         return self._step
 
     def record(self, record: Record, key: bytes, entry: Entry) -> None:

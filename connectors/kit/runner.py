@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from connectors.kit import metrics
 from connectors.kit.contract import Acking, Batch, Cursor, Passive, Source
+from connectors.kit.flow import Flow, in_thread
 from connectors.kit.intake import Intake, Step
 from connectors.kit.loop import Loop
 from connectors.kit.mapper import Mapper
@@ -60,22 +62,19 @@ class Runner(Loop):
             return
         self._beat_at = now + self._config.beat_s
         # twice the time: one that comes late is no alarm
-        await self._commit(session, intake, intake.beat(1 + round(2 * (self._config.beat_s + self.spec.file.every))))
+        await self._commit(session, intake.beat(1 + round(2 * (self._config.beat_s + self.spec.file.every))))
 
     async def _release(self, session: Session, intake: Intake) -> None:
         """Publish what waited for a label that is mapped now."""
         while (step := intake.release(self._config.batch_records)).told and not self._stop.is_set():
-            await self._commit(session, intake, step)
+            await self._commit(session, step)
 
     async def _round(self, session: Session, intake: Intake, source: Source) -> None:
         """Read the source once, to the end that it has now."""
         self._show(State.READING)
-        async with contextlib.aclosing(self._batches(source, intake.checkpoint.cursor)) as gathered:
+        async with contextlib.aclosing(self._batches(source, intake.checkpoint.cursor)) as gathered, Flow() as flow:
             async for batches in gathered:
-                await self._publish(session, intake, batches)
-                if isinstance(source, Acking):
-                    for batch in batches:
-                        await source.ack(batch)
+                await self._publish(flow, session, intake, source, batches)
                 if self._stop.is_set():
                     return
 
@@ -105,23 +104,36 @@ class Runner(Loop):
             stopping.cancel()
             await asyncio.gather(reader, stopping, return_exceptions=True)
 
-    async def _publish(self, session: Session, intake: Intake, batches: list[Batch]) -> None:
+    async def _publish(
+        self, flow: Flow, session: Session, intake: Intake, source: Source, batches: list[Batch]
+    ) -> None:
+        """Map batches while those before them are committed, then let them be."""
         records = [record for batch in batches for record in batch.records]
         cursor, size = batches[-1].cursor, self._config.batch_records
         for start in range(0, max(1, len(records)), size):
             piece = records[start : start + size]
             begun = time.perf_counter()
-            step = intake.take(piece, cursor, move=start + size >= len(records))
-            await self._commit(session, intake, step)
-            spent = time.perf_counter() - begun
-            metrics.BATCH_SECONDS.labels(self.name).observe(spent)
+            last = start + size >= len(records)
+            step = await in_thread(partial(intake.take, piece, cursor, move=last))
+            await flow.settled()
+            flow.start(self._settle(session, step, begun, source, batches if last else ()))
             if self.spec.file.rate is not None:
-                await self._wait(len(piece) / self.spec.file.rate - spent)
+                await self._wait(len(piece) / self.spec.file.rate - (time.perf_counter() - begun))
 
-    async def _commit(self, session: Session, intake: Intake, step: Step) -> None:
+    async def _settle(
+        self, session: Session, step: Step, begun: float, source: Source, batches: Sequence[Batch]
+    ) -> None:
+        """Commit a step, and tell the source what it need not give again."""
+        await self._commit(session, step)
+        metrics.BATCH_SECONDS.labels(self.name).observe(time.perf_counter() - begun)
+        if isinstance(source, Acking):
+            for batch in batches:
+                await source.ack(batch)
+
+    async def _commit(self, session: Session, step: Step) -> None:
         await session.commit(step.effects.state, step.effects.sends)
         self._count((told.outcome for told in step.told), (told.refusal for told in step.told))
-        metrics.WAITING.labels(self.name).set(intake.waiting.total())
+        metrics.WAITING.labels(self.name).set(step.waiting)
 
 
 def mapper_of(spec: Spec) -> Mapper:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import NamedTuple
 
 import orjson
@@ -140,24 +141,30 @@ def read_held(value: bytes) -> Held:
 class View:
     """The store with what this step changes: nothing is written to it before the commit."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, ahead: Mapping[bytes, bytes | None] = MappingProxyType({})) -> None:
+        """`ahead`: what the step before it changes, whose commit may be under way."""
         self._store = store
+        self._ahead = ahead
         self.changes: dict[bytes, bytes | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key."""
-        return self.changes[key] if key in self.changes else self._store.get(key)
+        for known in (self.changes, self._ahead):
+            if key in known:
+                return known[key]
+        return self._store.get(key)
 
     def prefetch(self, keys: list[bytes]) -> dict[bytes, bytes | None]:
-        """Values of several keys as they were committed."""
-        return dict(zip(keys, self._store.get_many(keys), strict=True))
+        """Values of several keys as they were before this step."""
+        found = dict(zip(keys, self._store.get_many(keys), strict=True))
+        return found | {key: self._ahead[key] for key in self._ahead.keys() & found.keys()}
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Change a key; None deletes it."""
         self.changes[key] = value
 
     def held(self) -> Iterator[tuple[bytes, Held]]:
-        """What waited before this step, in order."""
+        """What waited before this step, in order; whatever is under way has to be committed."""
         for key, value in self._store.items(HELD):
             yield key, read_held(value)
 

@@ -91,6 +91,18 @@ def test_a_record_that_is_read_twice_is_one_fact(place: Place) -> None:
     assert place.said() == ["PC-1 case.opened"]
 
 
+def test_a_step_is_made_on_the_one_before_it_whose_commit_is_under_way(place: Place) -> None:
+    first = place.intake.take([row(), row("PC-2")], 1)
+    second = place.intake.take([row(), row(etat="SUSPENDU"), row("PC-3")], 2)
+    assert [told.outcome for told in second.told] == [Outcome.DUPLICATE, Outcome.PUBLISHED, Outcome.PUBLISHED]
+    place.commit(first)
+    third = place.intake.take([row("PC-2"), row("PC-3"), row("PC-4")], 3)
+    assert [told.outcome for told in third.told] == [Outcome.DUPLICATE, Outcome.DUPLICATE, Outcome.PUBLISHED]
+    place.intake.reset()  # the second was not committed, nor was the third
+    assert place.intake.checkpoint.cursor == 1
+    assert place.take(row(etat="SUSPENDU"), row("PC-3")) == [Outcome.PUBLISHED, Outcome.PUBLISHED]
+
+
 def test_the_order_of_fields_is_no_content(place: Place) -> None:
     place.take(Record("1", {"no": "1", "etat": "DEPOSE", "le": "01/03/2026"}))
     assert place.take(Record("1", {"le": "01/03/2026", "etat": "DEPOSE", "no": "1"})) == [Outcome.DUPLICATE]
