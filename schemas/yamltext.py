@@ -104,5 +104,9 @@ def read(path: Path) -> tuple[Document | None, list[Problem]]:
     """Read and parse one file; `file` in problems is its name only."""
     try:
         return parse(path.read_text("utf-8"), path.name)
-    except (OSError, UnicodeDecodeError) as error:
-        return None, [Problem(path.name, 0, "", f"cannot be read: {type(error).__name__}")]
+    except FileNotFoundError:
+        return None, [Problem(path.name, 0, "", "there is no such file: correct its name, or the folder")]
+    except UnicodeDecodeError:
+        return None, [Problem(path.name, 0, "", "it is not UTF-8: save it in that encoding")]
+    except OSError as error:
+        return None, [Problem(path.name, 0, "", f"cannot be read: {error.strerror}")]

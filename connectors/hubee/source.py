@@ -18,7 +18,17 @@ from connectors.hubee.config import Role, SourceConfig
 from connectors.hubee.moving import move
 from connectors.hubee.relaying import Relaying
 from connectors.hubee.words import Status
-from connectors.kit.contract import Batch, ConnectorConfig, Cursor, Record, Refused, Rejected, Report
+from connectors.kit.contract import (
+    Batch,
+    ConfigError,
+    ConnectorConfig,
+    Cursor,
+    Finding,
+    Record,
+    Refused,
+    Rejected,
+    Report,
+)
 
 
 class HubeeSource:
@@ -35,8 +45,16 @@ class HubeeSource:
         self._relaying: Relaying | None = None
 
     async def check(self) -> Report:
-        """Look at one notification of each process; looking takes nothing from the queue."""
-        return await self._hubee.check()
+        """Look at one notification of each process, and at the store of documents; looking takes nothing from the queue."""
+        report = await self._hubee.check()
+        if self._config.documents is None:
+            return report
+        what = f"documents are given by {self._config.documents.store.name}"
+        try:
+            self._relaying = self._relaying or Relaying(self._config, self._hubee)
+        except ConfigError as error:
+            return Report([*report.findings, Finding(False, what, str(error))])
+        return Report([*report.findings, Finding(True, what)])
 
     async def close(self) -> None:
         """Close the connections."""

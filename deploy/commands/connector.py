@@ -58,7 +58,7 @@ def describe(
     from inspect import cleandoc, getmodule  # noqa: PLC0415
 
     from connectors.kit.spec import is_sink  # noqa: PLC0415
-    from connectors.kit.zones import FIELD, Zoned  # noqa: PLC0415
+    from deploy.connectors import describing  # noqa: PLC0415
 
     kind = _kind(name)
     if as_json:
@@ -67,11 +67,8 @@ def describe(
     typer.echo(f"{name}: a {'sink' if is_sink(kind) else 'source'}\n\n{cleandoc(kind.__doc__ or '')}\n")
     module = cleandoc(getattr(getmodule(kind), "__doc__", None) or "")
     typer.echo(f"{module}\n" if module else "")
-    for field, about in kind.Config.model_fields.items():
-        need = "needed" if about.is_required() else f"default {about.get_default(call_default_factory=True)!r}"
-        if field == FIELD and issubclass(kind.Config, Zoned):
-            need = "as the head of the file says"
-        typer.echo(f"  {field} ({need})\n      {about.description or ''}")
+    for field in describing.fields(kind.Config):
+        typer.echo(f"  {field.name} ({field.need})\n      {field.about}")
 
 
 @group.command()

@@ -35,6 +35,21 @@ def test_every_connector_that_is_installed_can_be_told() -> None:
         assert all(name in words for name in fields)
 
 
+def test_the_fields_of_a_part_are_told_too() -> None:
+    told = _said("describe", "sql-poll")
+    assert "  vanished (optional)\n" in told
+    assert "  vanished.ledger (needed)\n      File that remembers" in told
+    assert "  overlap (default 600)" in told
+    told = _said("describe", "files")
+    assert "  ready (default 'stable')" in told
+    assert "  format[csv].delimiter (default ';')" in told
+    assert "  place.sftp (needed)" in told
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    assert "own.yaml:0: there is no such file" in _said("check", str(tmp_path / "own.yaml"), code=2)
+
+
 def test_files_of_every_connector_can_be_begun_and_say_what_is_to_be_filled_in(tmp_path: Path) -> None:
     for one in (json.loads(line) for line in _said("list", "--json").splitlines()):
         _said("new", one["name"], "--connector", one["name"], "--folder", str(tmp_path / one["name"]))

@@ -128,5 +128,7 @@ async def test_what_is_wrong_is_told(hub: Hub, store: Path) -> None:
         with pytest.raises(ConfigError, match=r"out\.max_body"):
             _ = [batch async for batch in source.read(None)]
     async with using(hub.source(Role.OSL, documents=relay | {"store": store.with_name("none.yaml")})) as source:
+        (finding,) = [finding for finding in (await source.check()).findings if not finding.ok]
+        assert "none.yaml" in finding.what and "cannot be read" in finding.mend
         with pytest.raises(ConfigError, match="cannot be read"):
             _ = [batch async for batch in source.read(None)]
