@@ -20,7 +20,7 @@ from deploy.reading import records
 from deploy.settings import load
 from schemas import codec
 
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 Seen = Callable[[], Awaitable[int]]
 """How much has come about."""
 
