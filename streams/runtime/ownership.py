@@ -233,13 +233,6 @@ class Ownership:
             except WorkerEnd as end:
                 self._end(end)
                 return
-            except asyncio.CancelledError:
-                # A rebalance cancels what waits for the consumer's thread; this task goes on unless it was told to end.
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    raise
-                log.info("rebuild of %s/%s interrupted", worker.tp.topic, worker.tp.partition)
-                await asyncio.sleep(0.1)
             except Exception as error:  # noqa: BLE001 - any failure of the broker is tried again
                 last = error
                 log.warning("rebuild of %s/%s failed: %s", worker.tp.topic, worker.tp.partition, type(error).__name__)

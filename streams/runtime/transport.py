@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import OffsetResetStrategy
-from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.consumer import Fetcher, ensure_TP
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
@@ -87,7 +87,27 @@ class ConsumerThread(AIOKafkaConsumerThread):
 
     async def committed(self, tps: list[TopicPartition]) -> dict[TopicPartition, int | None]:
         """Committed offsets of the group, asked from the broker; None where there is none."""
-        return await self.call_thread(self._committed, tps)  # type: ignore[no-any-return]
+        return await self._ask(self._committed, tps)  # type: ignore[no-any-return]
+
+    async def seek_to_committed(self) -> Any:
+        """Seek all partitions to what the group committed; where that is."""
+        return await self._ask(self._ensure_consumer().seek_to_committed)
+
+    async def _ask(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        """Do something in the consumer's thread.
+
+        A rebalance cancels what waits there. Passed on, that would end whoever asked, and Faust's task that takes partitions for good.
+
+        Raises:
+            IllegalStateError: a rebalance came in between; Faust, too, takes it so.
+        """
+        try:
+            return await self.call_thread(work, *args)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise IllegalStateError("a rebalance came in between") from None
 
     async def _committed(self, tps: list[TopicPartition]) -> dict[TopicPartition, int | None]:
         consumer = self._ensure_consumer()
@@ -103,7 +123,7 @@ class ConsumerThread(AIOKafkaConsumerThread):
 
     async def seek_all(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Seek partitions, in the consumer's own thread."""
-        await self.call_thread(self._seek_all, offsets)
+        await self._ask(self._seek_all, offsets)
 
     async def _seek_all(self, offsets: Mapping[TopicPartition, int]) -> None:
         consumer = self._ensure_consumer()

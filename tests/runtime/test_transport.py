@@ -17,6 +17,7 @@ from aiokafka.consumer.consumer import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher as KafkaFetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
+from aiokafka.errors import IllegalStateError
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
 from aiokafka.producer.producer import AIOKafkaProducer
 from aiokafka.producer.transaction_manager import TransactionManager
@@ -28,7 +29,7 @@ from faust.transport.drivers import aiokafka as faust_driver
 from faust.types import TP
 
 from streams.runtime.batch import APP_ATTRIBUTE, PartitionBatch, RawBatch
-from streams.runtime.transport import Consumer, Fetch
+from streams.runtime.transport import Consumer, ConsumerThread, Fetch
 
 PINNED: dict[str, Callable[..., Any]] = {
     "Consumer._drain_messages": faust_consumer.Consumer._drain_messages,
@@ -289,3 +290,31 @@ def test_attributes_set_on_the_consumer_exist() -> None:
     start = inspect.getsource(AIOKafkaConsumer.start)
     for name in ("_isolation_level", "_fetch_max_wait_ms", "_max_partition_fetch_bytes"):
         assert f"=self.{name}" in start, "read only when the consumer starts, so it can be set before"
+
+
+class Rebalancing(ConsumerThread):
+    """A thread in which a rebalance cancels what is asked, once `waits` is over."""
+
+    def __init__(self) -> None:
+        self.waits = asyncio.Event()
+
+    async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        await self.waits.wait()
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        gone.cancel()
+        await gone
+
+
+async def test_what_a_rebalance_cancels_in_the_thread_does_not_cancel_whoever_asked() -> None:
+    """Were it so, Faust's task that takes partitions would be over, and this worker would take none any more."""
+    thread = Rebalancing()
+    asked = [asyncio.create_task(ask) for ask in (thread.committed([]), thread.seek_all({}))]
+    ended = asyncio.create_task(thread.committed([]))
+    await asyncio.sleep(0)
+    ended.cancel()
+    thread.waits.set()
+    for task in asked:
+        with pytest.raises(IllegalStateError):
+            await task
+    with pytest.raises(asyncio.CancelledError):
+        await ended
