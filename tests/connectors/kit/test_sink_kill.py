@@ -145,4 +145,4 @@ async def test_killed_in_the_middle_every_state_arrives_once(
 async def test_killed_again_and_again_every_state_arrives_once(
     kafka: LocalKafka, instance: str, tmp_path: Path, postgresql: str
 ) -> None:
-    await _killed(Runs(kafka, instance, tmp_path), postgresql, kills=10, count=800)
+    await _killed(Runs(kafka, instance, tmp_path), postgresql, kills=6, count=400)
