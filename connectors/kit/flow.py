@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine, Generator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -40,12 +40,12 @@ class Flow:
         await self.settled()
 
 
-async def in_thread(work: Callable[[], T]) -> T:
-    """What some work gives, done beside everything else of the process. Cancelled, it ends only with the work: nothing that the work
-    uses is closed under it."""
-    running = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.gather(running, return_exceptions=True)
-        raise
+async def in_portions(work: Generator[None, None, T]) -> T:
+    """What some work gives, done in portions between which the rest of the process has its turn."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as ended:
+            found: T = ended.value
+            return found
+        await asyncio.sleep(0)

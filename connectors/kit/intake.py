@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -31,6 +31,9 @@ from streams.reasons import Reason
 from streams.runtime import processor
 from streams.runtime.processor import Effects, Send
 from streams.runtime.store import Store
+
+PORTION = 50
+"""Records after which others have their turn: some milliseconds."""
 
 
 class Outcome(StrEnum):
@@ -105,15 +108,22 @@ class Intake:
         self, records: Sequence[Record | Refused], cursor: Cursor, *, move: bool = True, again: bool = False
     ) -> Step:
         """Take records; `move`: the source is then read on from `cursor`; `again`: try those that were refused, too."""
+        portions = self.taking(records, cursor, move=move, again=again)
+        while True:
+            try:
+                next(portions)
+            except StopIteration as ended:
+                step: Step = ended.value
+                return step
+
+    def taking(
+        self, records: Sequence[Record | Refused], cursor: Cursor, *, move: bool = True, again: bool = False
+    ) -> Generator[None, None, Step]:
+        """The same in portions, between which the step before it may be committed."""
         work = _Work(self, View(self._store, self._ahead), again)
-        keys = [state.entry_key(r.key, r.version) if isinstance(r, Record) else _refused_key(r) for r in records]
-        known = work.view.prefetch(keys)
-        for record, key in zip(records, keys, strict=True):
-            value = work.view.changes[key] if key in work.view.changes else known[key]
-            if isinstance(record, Refused):
-                work.refused(record, key, value)
-            else:
-                work.record(record, key, state.read_entry(value))
+        for start in range(0, len(records), PORTION):
+            work.take(records[start : start + PORTION])
+            yield
         if move and cursor != self.checkpoint.cursor:
             self.checkpoint.cursor = cursor
             work.moved = True
@@ -160,6 +170,16 @@ class _Work:
         self._step.waiting = self._intake.waiting.total()
         self._intake._ahead = self.view.changes
         return self._step
+
+    def take(self, records: Sequence[Record | Refused]) -> None:
+        keys = [state.entry_key(r.key, r.version) if isinstance(r, Record) else _refused_key(r) for r in records]
+        known = self.view.prefetch(keys)
+        for record, key in zip(records, keys, strict=True):
+            value = self.view.changes[key] if key in self.view.changes else known[key]
+            if isinstance(record, Refused):
+                self.refused(record, key, value)
+            else:
+                self.record(record, key, state.read_entry(value))
 
     def record(self, record: Record, key: bytes, entry: Entry) -> None:
         content = state.content_digest(record)

@@ -11,11 +11,10 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from connectors.kit import metrics
 from connectors.kit.contract import Acking, Batch, Cursor, Passive, Source
-from connectors.kit.flow import Flow, in_thread
+from connectors.kit.flow import Flow, in_portions
 from connectors.kit.intake import Intake, Step
 from connectors.kit.loop import Loop
 from connectors.kit.mapper import Mapper
@@ -114,7 +113,7 @@ class Runner(Loop):
             piece = records[start : start + size]
             begun = time.perf_counter()
             last = start + size >= len(records)
-            step = await in_thread(partial(intake.take, piece, cursor, move=last))
+            step = await in_portions(intake.taking(piece, cursor, move=last))
             await flow.settled()
             flow.start(self._settle(session, step, begun, source, batches if last else ()))
             if self.spec.file.rate is not None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
+from collections.abc import Generator
 
 import pytest
 
-from connectors.kit.flow import Flow, in_thread
+from connectors.kit.flow import Flow, in_portions
 
 
 async def test_one_commit_is_under_way_while_the_next_batch_is_mapped() -> None:
@@ -43,8 +42,7 @@ async def test_what_a_commit_raises_is_raised_before_the_next_begins() -> None:
             flow.start(fails())
 
 
-async def test_cancelled_it_leaves_no_commit_and_no_thread_behind() -> None:
-    begun, ended = threading.Event(), threading.Event()
+async def test_cancelled_it_leaves_no_commit_behind() -> None:
     cancelled = asyncio.Event()
 
     async def commit() -> None:
@@ -54,21 +52,34 @@ async def test_cancelled_it_leaves_no_commit_and_no_thread_behind() -> None:
             cancelled.set()
             raise
 
-    def work() -> None:
-        begun.set()
-        time.sleep(0.2)
-        ended.set()
-
-    async def both() -> None:
+    async def work() -> None:
         async with Flow() as flow:
             flow.start(commit())
-            await in_thread(work)
+            await asyncio.sleep(60)
 
-    task = asyncio.create_task(both())
-    while not begun.is_set():  # noqa: ASYNC110 - a thread has no event for that
-        await asyncio.sleep(0.01)
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert ended.is_set()
     assert cancelled.is_set()
+
+
+async def test_others_have_their_turn_between_portions() -> None:
+    turns: list[str] = []
+
+    def work() -> Generator[None, None, str]:
+        for _ in range(3):
+            turns.append("work")
+            yield
+        return "done"
+
+    async def others() -> None:
+        for _ in range(3):
+            turns.append("others")
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    assert await in_portions(work()) == "done"
+    await beside
+    assert turns == ["work", "others"] * 3
