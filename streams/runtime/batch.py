@@ -39,6 +39,8 @@ class Intake(Protocol):
     """The broker holds an empty fetch so long."""
     max_fetch_bytes: int
     """At most so many bytes fetched for a partition at once."""
+    max_poll_records: int
+    """At most so many records taken out of what was fetched in one step of the consumer's thread, in which heartbeats wait for it."""
 
     def accepts(self, tp: TopicPartition) -> bool:
         """Whether the partition takes records now."""

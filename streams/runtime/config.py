@@ -47,7 +47,7 @@ class RuntimeConfig:
     max_batch_records: int = 4000
     """At most so many records in one transaction."""
     max_queue_records: int = 8_000
-    """A partition with so many records waiting is not fetched until it has caught up."""
+    """A partition with so many records waiting is not fetched until it has caught up; nor is more taken out of all fetches at once."""
     max_fetch_bytes: int = 2 * 1024 * 1024
     """At most so many bytes fetched for a partition at once; must exceed the largest record."""
     timers_limit: int = 500

@@ -69,6 +69,7 @@ class Ownership:
         self.poll_s = config.poll_ms / 1000
         self.fetch_max_wait_ms = config.fetch_max_wait_ms
         self.max_fetch_bytes = config.max_fetch_bytes
+        self.max_poll_records = config.max_queue_records
         self.offsets = Offsets(config)
         self.moved_at = 0.0
         """When a rebuild last took a step, by the monotonic clock: a long one is no reason to end."""

@@ -53,6 +53,7 @@ class ConsumerThread(AIOKafkaConsumerThread):
             consumer._isolation_level = "read_committed"
             consumer._fetch_max_wait_ms = intake.fetch_max_wait_ms
             consumer._max_partition_fetch_bytes = intake.max_fetch_bytes
+            consumer._max_poll_records = intake.max_poll_records
         return consumer
 
     async def _fetch_records(

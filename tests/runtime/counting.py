@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
+from aiokafka import TopicPartition
 
 from streams.runtime.config import Clock, RuntimeConfig, StoreKind
 from streams.runtime.errors import TransactionFailed
@@ -186,6 +187,13 @@ def build(options: dict[str, Any]) -> tuple[faust.App, RuntimeConfig]:
     app = faust.App(options["group"], **faust_settings(config), web_enabled=False)
     runtime = install(app, stages(options), config)
     runtime.ownership.trace = lambda step, tp: say("step", step=step, partition=tp.partition)
+    fetched, most = runtime.ownership.fetched, [0]
+
+    def count(tp: TopicPartition, records: int, highwater: int) -> None:
+        most[0] = max(most[0], records)
+        fetched(tp, records, highwater)
+
+    runtime.ownership.fetched = count  # type: ignore[method-assign]
 
     sums: dict[str, Any] = {}
     if "plain" in options:
@@ -220,6 +228,7 @@ def build(options: dict[str, Any]) -> tuple[faust.App, RuntimeConfig]:
             sum=dict(sums).get("sum", 0),
             is_live=runtime.livez()[0],
             holds=status.holds_time,
+            most=most[0],
         )
 
     return app, config

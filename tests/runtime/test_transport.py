@@ -117,7 +117,7 @@ class Taker:
     """An intake that takes everything."""
 
     topics = frozenset({"bulk"})
-    poll_s, fetch_max_wait_ms, max_fetch_bytes = 0.01, 100, 1 << 20
+    poll_s, fetch_max_wait_ms, max_fetch_bytes, max_poll_records = 0.01, 100, 1 << 20, 1_000
 
     def __init__(self) -> None:
         self.epochs: dict[TopicPartition, int] = {}
@@ -285,7 +285,13 @@ def test_internals_are_those_that_were_read(name: str) -> None:
 
 def test_attributes_set_on_the_consumer_exist() -> None:
     source = inspect.getsource(AIOKafkaConsumer)
-    for name in ("_isolation_level", "_fetch_max_wait_ms", "_max_partition_fetch_bytes", "_coordinator"):
+    for name in (
+        "_isolation_level",
+        "_fetch_max_wait_ms",
+        "_max_partition_fetch_bytes",
+        "_max_poll_records",
+        "_coordinator",
+    ):
         assert f"self.{name}" in source
     start = inspect.getsource(AIOKafkaConsumer.start)
     for name in ("_isolation_level", "_fetch_max_wait_ms", "_max_partition_fetch_bytes"):

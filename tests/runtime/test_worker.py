@@ -99,6 +99,17 @@ async def test_a_store_whose_damage_is_met_on_the_way(drive: NewDrive, tmp_path:
     await d.check()
 
 
+async def test_a_fetch_is_taken_in_pieces(drive: NewDrive) -> None:
+    """Heartbeats wait for what is taken out of a fetch: with much to catch up, a worker that took all at once lost its partitions."""
+    d = await drive(partitions=1, config={"max_queue_records": 100, "max_batch_records": 50})
+    await d.feed(2_000)
+    worker = d.start()
+    await d.settled(worker)
+    assert worker.last()["most"] == 100
+    await d.check()
+    assert worker.stop() == 0
+
+
 async def test_a_second_worker_joins_and_leaves(drive: NewDrive) -> None:
     d = await drive(partitions=6)
     await d.feed(1000)
