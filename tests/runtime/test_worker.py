@@ -300,7 +300,8 @@ async def test_fenced_by_a_stranger(drive: NewDrive) -> None:
         await d.fence(partition)
         await d.feed(400)
         await d.settled(worker)
-    assert [worker.steps(p).count("fence") for p in range(d.partitions)] == [2] * d.partitions
+    # A stranger that finds a transaction open asks twice for the id, and so may fence twice.
+    assert {worker.steps(p).count("fence") for p in range(d.partitions)} <= {2, 3}
     await d.check()
     for _ in range(3):
         if worker.process.poll() is None:
