@@ -12,9 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
@@ -47,9 +48,10 @@ class Worker:
             with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=20) as answer:
                 return True, json.load(answer)
         except HTTPError as error:
-            with error:
+            with error, suppress(OSError, HTTPException):
                 return False, json.load(error)
-        except OSError:
+            return False, {}
+        except (OSError, HTTPException):  # it may be killed in the middle of its answer
             return False, {}
 
     def check(self) -> None:
