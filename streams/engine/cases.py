@@ -11,10 +11,12 @@ from enum import StrEnum
 from typing import Any
 
 from streams.engine.facts import Claim, Copy, Fact
-from streams.engine.order import effective, fold_order, follows
+from streams.engine.order import Place, effective, fold_order, follows, places
 from streams.engine.voices import Voices
 
 Pair = frozenset[bytes]
+Word = tuple[Place, bool]
+"""A link or its undoing: its place, and whether it undoes."""
 
 
 class CaseState(StrEnum):
@@ -111,14 +113,15 @@ class Case:
             self.voices.hear(fact)
         self.own = frozenset(own)
         self.claims = frozenset(claims)
-        cuts: dict[Pair, bool] = {}
-        for fact in self.facts:
-            if fact.type in _LINKS:
-                cut = fact.type == "correction.unlinked"
-                cuts.update((frozenset((self.key, k)), cut) for k, _ in fact.refs)
-        self.cuts: frozenset[Pair] = frozenset(pair for pair, cut in cuts.items() if cut)
-        """Pairs (case, reference) that the last word of the owner takes apart."""
-        self.ties = (self.own, self.claims, self.cuts, self.voices.words)
+        self.links: dict[Pair, Word] = {}
+        """Its last word on each pair (case, reference) that it links or takes apart."""
+        links = [fact for fact in self.facts if fact.type in _LINKS]
+        if links:
+            place = places(ordered)
+            for fact in links:
+                word = place(fact), fact.type == "correction.unlinked"
+                self.links.update((frozenset((self.key, k)), word) for k, _ in fact.refs)
+        self.ties = (self.own, self.claims, self.links, self.voices.words)
         """All that decides which journeys this case makes with others."""
 
     def move(self, state: CaseState, fact: Fact) -> None:

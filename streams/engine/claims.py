@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from schemas.references import Kind
-from streams.engine.cases import Case, Pair
+from streams.engine.cases import Case, Pair, Word
 from streams.engine.facts import Claim
 from streams.engine.voices import Meetings, Voices
 
@@ -63,10 +63,10 @@ def journeys(
     """
     if len(cases) == 1:
         (case,) = cases
-        if not case.cuts and not any(map(convention, case.claims)):
+        if not case.links and not any(map(convention, case.claims)):
             return [Journey([case], sorted(case.own))]
     sets = _Sets()
-    cut: set[Pair] = set().union(*(c.cuts for c in cases))
+    cut = _undone(cases)
     for case in cases:
         for ref in case.own:  # an id of one's own cannot be cut from one's case, another case can
             if ref == case.key or ref[0] != Kind.CASE or frozenset((ref, case.key)) not in cut:
@@ -85,6 +85,16 @@ def journeys(
     for group in groups.values():
         group.references.sort()
     return list(groups.values())
+
+
+def _undone(cases: Collection[Case]) -> set[Pair]:
+    """Pairs that the last word on them takes apart, whichever of the two cases it is of."""
+    last: dict[Pair, Word] = {}
+    for case in cases:
+        for pair, word in case.links.items():
+            if pair not in last or word > last[pair]:
+                last[pair] = word
+    return {pair for pair, (_, cut) in last.items() if cut}
 
 
 def _confirm_all(sets: _Sets, cases: Collection[Case], claims: list[Claim], convention: Convention) -> None:

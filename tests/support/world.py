@@ -115,7 +115,7 @@ def legal_groups(copies: Iterable[Copy], book: Book) -> dict[bytes, int]:
     """Which facts may ever meet: by fact, the number of its journey among all facts, as if nothing had been taken apart."""
     cases = fold(copies)
     for case in cases.values():
-        case.cuts = frozenset()
+        case.links = {}
     groups = {c.key: i for i, j in enumerate(journeys(cases.values(), (), book.convention)) for c in j.cases}
     return {c.fact.key: groups[c.fact.case] for c in copies}
 

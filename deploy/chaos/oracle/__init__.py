@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from deploy.chaos.oracle.files import ENDS, Clock, Handoff, case, handoffs
+from deploy.chaos.oracle.files import ENDS, Clock, Handoff, case, handoffs, places
 from deploy.chaos.oracle.joining import groups
 from deploy.chaos.oracle.said import Copy, Record, Said, midnight, read
 from schemas.references import Keys
@@ -54,11 +54,13 @@ def expect(facts: Iterable[Said], keys: Keys, known: Files | None = None) -> Exp
     for subject, fs in by_case.items():
         same = tuple(f.key for f in fs)
         files[subject] = known.get(same) or known.setdefault(same, case(fs))
+    words = [
+        f for _, _, counted in files.values() for f in counted if f.type in ("correction.linked", "correction.unlinked")
+    ]
+    words.sort(key=lambda f: places(by_case[f.subject])[f.key])
     cuts: dict[frozenset[str], bool] = {}
-    for _, _, counted in files.values():
-        for f in counted:
-            if f.type in ("correction.linked", "correction.unlinked"):
-                cuts.update((frozenset((f.subject, r)), f.type == "correction.unlinked") for r in f.refs)
+    for f in words:
+        cuts.update((frozenset((f.subject, r)), f.type == "correction.unlinked") for r in f.refs)
     out = Expected()
     for refs, fs in groups(facts, {pair for pair, cut in cuts.items() if cut}):
         _journey(refs, sorted({f.subject for f in fs}, key=keys.of), files, keys, out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from deploy.chaos.oracle.said import Record, Said, issuer
 from deploy.chaos.rules import ANSWER_DAYS, LIMITS
@@ -24,16 +25,21 @@ class Clock:
     overdue: list[tuple[int, int]] = field(default_factory=list)
 
 
-def effective(facts: list[Said]) -> tuple[list[Said], int, int]:
-    """The facts of one case that take effect, in fold order; its first day; how many were stated again with another content."""
-    reached: dict[bytes, tuple[int, int]] = {}
+def places(facts: list[Said]) -> dict[bytes, tuple[Any, ...]]:
+    """Place in fold order of each of the facts of one case; places of two cases can be compared too."""
+    found: dict[bytes, tuple[Any, ...]] = {}
     for f in facts:
         same = [g for g in facts if (g.date, g.source) == (f.date, f.source) and g.sequence is not None]
         before = [g for g in same if f.sequence is not None and g.sequence is not None and g.sequence <= f.sequence]
-        reached[f.key] = max((g.moment, RANK[g.type]) for g in [f, *before])
-    ordered = sorted(
-        facts, key=lambda f: (f.date, reached[f.key], f.source, f.sequence is None, f.sequence or 0, f.id, f.digest)
-    )
+        reached = max((g.moment, RANK[g.type]) for g in [f, *before])
+        found[f.key] = (f.date, reached, f.source, f.sequence is None, f.sequence or 0, f.id, f.digest)
+    return found
+
+
+def effective(facts: list[Said]) -> tuple[list[Said], int, int]:
+    """The facts of one case that take effect, in fold order; its first day; how many were stated again with another content."""
+    place = places(facts)
+    ordered = sorted(facts, key=lambda f: place[f.key])
     first: dict[tuple[str, str, str], Said] = {}
     for f in ordered:
         first.setdefault(f.identity, f)

@@ -109,6 +109,15 @@ def test_an_undone_link_is_cut_whatever_the_order_of_dates_said() -> None:
     assert groups(named, linked, undone, again) == [[A, B]]
 
 
+def test_the_last_word_on_a_pair_holds_whichever_of_the_two_cases_it_is_of() -> None:
+    other = case("alpha", 102)
+    both = [event("case.opened", A, 0, 1), event("case.opened", other, 0, 1)]
+    linked = event("correction.linked", A, 5, 5, refs=(other,))
+    before, after = (event("correction.unlinked", other, on, on, refs=(A,)) for on in (4, 6))
+    assert groups(*both, linked, before) == [[A, other]]
+    assert groups(*both, linked, after) == [[A], [other]]
+
+
 def test_what_rests_only_on_an_undone_link_is_undone_with_it() -> None:
     second = handoff("bravo", 2)
     more = [
