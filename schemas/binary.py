@@ -6,6 +6,8 @@ raises `NotPlainError`, and whoever asked asks fastavro, the codec of record, wh
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 COMPILED: bool = not __file__.endswith(".py")
@@ -73,16 +75,16 @@ def put_long(out: bytearray, number: int) -> None:
     out.append(rest)
 
 
-class Node:
+class Node(ABC):
     """One type of a schema."""
 
+    @abstractmethod
     def read(self, cursor: Cursor) -> Any:
         """The next value."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, value: Any, out: bytearray) -> None:
         """Append a value."""
-        raise NotImplementedError
 
 
 class Null(Node):
@@ -297,6 +299,9 @@ class Plan:
         return bytes(out)
 
 
+_SIMPLE: dict[str, Callable[[], Node]] = {"null": Null, "boolean": Boolean, "bytes": Bytes, "string": Text}
+
+
 def _node(schema: Any, named: dict[str, Node]) -> Node:
     """The node of a schema; `named`: types met before, by full name."""
     if isinstance(schema, list):
@@ -312,10 +317,9 @@ def _node(schema: Any, named: dict[str, Node]) -> Node:
         return Number(_LEAST_INT, _MOST_INT)
     if schema == "long":
         return Number(_LEAST, _MOST)
-    simple = {"null": Null, "boolean": Boolean, "bytes": Bytes, "string": Text}.get(schema)
-    if simple is None:
+    if schema not in _SIMPLE:
         raise NotPlainError
-    return simple()
+    return _SIMPLE[schema]()
 
 
 def _complex(schema: dict[str, Any], named: dict[str, Node]) -> Node:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum, auto
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 from connectors.kit.contract import Unavailable
+from connectors.kit.sqlitefile import SqliteFile
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS waiting (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, form INTEGER NOT NULL, body BLOB NOT NULL);
@@ -56,20 +54,15 @@ class Queue:
         """`most`: so many may wait. `remember_s`: so long an id is known again. Raises `Unavailable` if the file cannot be used."""
         self._most = most
         self._remember_s = remember_s
-        self._lock = threading.Lock()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(_TABLES)
+            self._file = SqliteFile(path, _TABLES)
         except (OSError, sqlite3.Error) as error:
             raise Unavailable(f"queue: {path} cannot be used ({error}): name a file that we may write") from None
 
     def put(self, id_: str, body: bytes, *, form: bool) -> Put:
         """Keep a delivery: when this returns, it is on the disk."""
         digest, now = sha256(body).digest(), time.time()
-        with self._transaction() as db:
+        with self._file.writing() as db:
             db.execute("DELETE FROM seen WHERE at < ?", (now - self._remember_s,))
             known = db.execute("SELECT digest FROM seen WHERE id = ?", (id_,)).fetchone()
             if known is not None:
@@ -84,8 +77,8 @@ class Queue:
         """What waits behind this number, in order; a part of it, if it is much."""
         found: list[Waiting] = []
         size = 0
-        with self._lock:
-            for row in self._db.execute(
+        with self._file.reading() as db:
+            for row in db.execute(
                 "SELECT number, id, form, body FROM waiting WHERE number > ? ORDER BY number LIMIT ?",
                 (number, _MOST_ROWS),
             ):
@@ -97,21 +90,9 @@ class Queue:
 
     def drop(self, number: int) -> None:
         """Forget what was published, up to this number."""
-        with self._transaction() as db:
+        with self._file.writing() as db:
             db.execute("DELETE FROM waiting WHERE number <= ?", (number,))
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            self._db.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        self._file.close()

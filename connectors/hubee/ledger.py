@@ -7,6 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from connectors.kit.contract import ConfigError
+from connectors.kit.sqlitefile import SqliteFile
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS folders"
+    " (key TEXT PRIMARY KEY, folder TEXT NOT NULL, case_id TEXT NOT NULL, complete INTEGER NOT NULL)"
+)
 
 
 class Entry(NamedTuple):
@@ -26,13 +32,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         """Open or make the file. Raises `ConfigError`."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._database.execute("PRAGMA synchronous = FULL")
-            self._database.execute(
-                "CREATE TABLE IF NOT EXISTS folders"
-                " (key TEXT PRIMARY KEY, folder TEXT NOT NULL, case_id TEXT NOT NULL, complete INTEGER NOT NULL)"
-            )
+            self._file = SqliteFile(path, _TABLES)
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(
                 f"{path} cannot be used ({type(error).__name__}): name a file that can be written", "ledger"
@@ -40,17 +40,20 @@ class Ledger:
 
     def get(self, key: str) -> Entry | None:
         """The folder of a handoff."""
-        row = self._database.execute("SELECT folder, case_id, complete FROM folders WHERE key = ?", (key,)).fetchone()
+        with self._file.reading() as db:
+            row = db.execute("SELECT folder, case_id, complete FROM folders WHERE key = ?", (key,)).fetchone()
         return None if row is None else Entry(row[0], row[1], bool(row[2]))
 
     def put(self, key: str, entry: Entry) -> None:
         """Remember the folder of a handoff."""
-        self._database.execute("INSERT OR REPLACE INTO folders VALUES (?, ?, ?, ?)", (key, *entry))
+        with self._file.writing() as db:
+            db.execute("INSERT OR REPLACE INTO folders VALUES (?, ?, ?, ?)", (key, *entry))
 
     def forget(self, key: str) -> None:
         """Forget the folder of a handoff."""
-        self._database.execute("DELETE FROM folders WHERE key = ?", (key,))
+        with self._file.writing() as db:
+            db.execute("DELETE FROM folders WHERE key = ?", (key,))
 
     def close(self) -> None:
         """Close the file."""
-        self._database.close()
+        self._file.close()

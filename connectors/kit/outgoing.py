@@ -48,7 +48,7 @@ class Outgoing(ConnectorConfig):
     client_certificate: Path | None = None
     """PEM file with the certificate and the key by which we are known to the server (mutual TLS)."""
     proxy: str = ""
-    """Address of the proxy through which https calls go, `http://proxy.town.example:3128`; that of the environment is never taken."""
+    """Address of the proxy through which https calls go, `http://` with its host and port; that of the environment is never taken."""
     proxy_user: str = ""
     """Name by which we sign in at the proxy, if it asks for one."""
     proxy_password: Secret | None = None

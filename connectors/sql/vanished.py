@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import Field
 
 from connectors.kit.contract import ConfigError, ConnectorConfig, Json, Unavailable
+from connectors.kit.sqlitefile import SqliteFile
 
 VANISHED = "vanished"
 """Field of the record that a row leaves: true; beside it `vanished_at`, the instant at which that was noticed."""
@@ -61,39 +60,34 @@ class Known:
     def __init__(self, config: Vanished) -> None:
         """Open or make the file. Raises `ConfigError`."""
         self._config = config
-        self._lock = threading.Lock()
         path = config.ledger
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            path.chmod(0o600)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.executescript(_TABLES)
+            self._file = SqliteFile(path, _TABLES)
         except (OSError, sqlite3.Error) as error:
             mend = f"{path} cannot be used ({type(error).__name__}): name a file that can be written"
             raise ConfigError(mend, "vanished.ledger") from None
 
     def published(self, rows: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
         """Remember rows, each with what is kept of it; those that are no more, and were told, are forgotten."""
-        with self._writing() as db:
+        with self._file.writing() as db:
             gone = [(key,) for key, kept in rows if VANISHED in kept]
             db.executemany("DELETE FROM known WHERE key = ? AND gone IS NOT NULL", gone)
             db.executemany(_KEEP, [(key, _text(kept)) for key, kept in rows if VANISHED not in kept])
 
     def due(self) -> bool:
         """Whether it is time to go through the keys."""
-        with self._lock:
-            at: float = self._db.execute("SELECT at FROM scans").fetchone()[0]
+        with self._file.reading() as db:
+            at: float = db.execute("SELECT at FROM scans").fetchone()[0]
         return not 0 <= time.time() - at < self._config.every_h * 3_600
 
     def met(self, keys: Sequence[str]) -> None:
         """The scan under way has met these."""
-        with self._writing() as db:
+        with self._file.writing() as db:
             db.executemany(_SEEN, [(key,) for key in keys])
 
     def ended(self) -> None:
         """The scan has met all that there is: what it has not met is missing. Raises `Unavailable` if that is too much."""
-        with self._writing() as db:
+        with self._file.writing() as db:
             all_: int = db.execute("SELECT count(*) FROM known WHERE gone IS NULL").fetchone()[0]
             missing: int = db.execute(f"SELECT count(*) FROM known WHERE {_MISSING}").fetchone()[0]  # noqa: S608
             if missing > max(FEW, all_ * self._config.most_percent / 100):
@@ -110,9 +104,9 @@ class Known:
         """Rows that are no more, and were not told yet: key, and what was kept with `vanished` and `vanished_at`."""
         last = ""
         while True:
-            with self._lock:
+            with self._file.reading() as db:
                 ask = "SELECT key, kept, gone FROM known WHERE gone IS NOT NULL AND key > ? ORDER BY key LIMIT ?"
-                rows = self._db.execute(ask, (last, PAGE)).fetchall()
+                rows = db.execute(ask, (last, PAGE)).fetchall()
             if not rows:
                 return
             yield [(key, {**json.loads(kept), VANISHED: True, f"{VANISHED}_at": at}) for key, kept, at in rows]
@@ -120,19 +114,7 @@ class Known:
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            self._db.close()
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        self._file.close()
 
 
 def _text(kept: Mapping[str, Json]) -> str:

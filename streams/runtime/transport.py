@@ -120,7 +120,7 @@ class ConsumerThread(AIOKafkaConsumerThread):
         """Why the group does not let this member in, if it has said so for good."""
         coordinator = getattr(self._consumer, "_coordinator", None)
         refusal: BaseException | None = getattr(coordinator, "_pending_exception", None)
-        return refusal
+        return None if getattr(refusal, "retriable", False) else refusal
 
     async def seek_all(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Seek partitions, in the consumer's own thread."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deploy import topics
 from deploy.local_kafka import LocalKafka
@@ -23,6 +25,16 @@ from schemas import codec
 PATIENCE_S = 300.0
 Seen = Callable[[], Awaitable[int]]
 """How much has come about."""
+
+
+def lay_file(folder: Path, name: str, connector: str, config: Mapping[str, Any], **head: Any) -> Path:
+    """Write a connector's file, with `<name>.map.yaml` as its mapping if that lies beside it. `head` goes before what is usual."""
+    mapping = f"{name}.map.yaml"
+    usual = {"name": name, "connector": connector, "body": "viriat", "system": name, "time_zone": "Europe/Paris"}
+    usual |= {"mapping": mapping, "every": "50ms"} if (folder / mapping).exists() else {}
+    path = folder / f"{name}.yaml"
+    path.write_text(json.dumps(usual | head | {"config": config}))
+    return path
 
 
 @dataclass

@@ -20,7 +20,7 @@ from connectors.pages.labels import HANDOFF_STATES
 from tests.connectors.demarche.platform import ANNOTATION, FIELD, INSTRUCTEUR, TOKEN, Platform
 from tests.connectors.demarche.test_source import MAP
 from tests.support.connector_contract import SourceContract
-from tests.support.serving import LOOPBACK, serving
+from tests.support.serving import LOOPBACK
 from tests.support.sink_contract import BODY, SinkBed, SinkContract, StatusBed
 
 _TEXT = MAP.read_text(encoding="utf-8")
@@ -94,15 +94,6 @@ class AnnotationPlace:
 
     async def bring_back(self) -> None:
         self._platform.failures = []
-
-
-@pytest.fixture
-async def platform() -> AsyncIterator[Platform]:
-    """Serve a platform."""
-    made = Platform()
-    async with serving(made.app) as url:
-        made.url = f"{url}/api/v2/graphql"
-        yield made
 
 
 @pytest.fixture

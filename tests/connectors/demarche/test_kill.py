@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections import Counter
@@ -17,20 +16,9 @@ from tests.connectors.demarche.platform import DEMARCHE, TOKEN, Platform
 from tests.connectors.demarche.test_source import MAP
 from tests.connectors.http.api import Api
 from tests.connectors.http.test_contract import MAPPING
-from tests.support.connector_process import Runs
+from tests.support.connector_process import Runs, lay_file
 from tests.support.serving import serving
 
-FILE = """
-name: {name}
-connector: {name}
-body: viriat
-system: {name}
-time_zone: Europe/Paris
-mapping: {name}.map.yaml
-every: 50ms
-rate: 400/s
-config: {config}
-"""
 OUT = {"private": ["127.0.0.0/8"]}
 LATER = 10
 """Records that come, and dossiers that move, after the kills."""
@@ -48,9 +36,7 @@ def lay(folder: Path, api: str, platform: str) -> list[Path]:
     }  # fmt: skip
     (folder / "http-poll.map.yaml").write_text(MAPPING)
     shutil.copy(MAP, folder / "demarche.map.yaml")
-    for name, config in configs.items():
-        (folder / f"{name}.yaml").write_text(FILE.format(name=name, config=json.dumps(config)))
-    return [folder / f"{name}.yaml" for name in configs]
+    return [lay_file(folder, name, name, config, rate="400/s") for name, config in configs.items()]
 
 
 async def _killed(runs: Runs, kills: int, count: int) -> None:

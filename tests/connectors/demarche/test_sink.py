@@ -11,7 +11,7 @@ from starlette.responses import Response
 from connectors.demarche.sink import Annotation, AnnotationConfig
 from connectors.kit.contract import ConfigError, Item, Reject, Sent, Unavailable
 from tests.connectors.demarche.platform import ANNOTATION, INSTRUCTEUR, READ_ONLY, TOKEN, Platform
-from tests.support.serving import LOOPBACK, serving
+from tests.support.serving import LOOPBACK
 
 Make = Callable[..., Annotation]
 HANDOFF = {
@@ -29,14 +29,11 @@ def status(*cases: str, gone: bool = False) -> Item:
 
 
 @pytest.fixture
-async def platform() -> AsyncIterator[Platform]:
-    """Serve a platform with two dossiers."""
-    made = Platform()
+def platform(platform: Platform) -> Platform:
+    """The platform with two dossiers."""
     for number in (345, 346):
-        made.deposit(number, 1_772_000_000)
-    async with serving(made.app) as url:
-        made.url = f"{url}/api/v2/graphql"
-        yield made
+        platform.deposit(number, 1_772_000_000)
+    return platform
 
 
 @pytest.fixture

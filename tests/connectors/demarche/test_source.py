@@ -23,21 +23,12 @@ from deploy.connectors import trial
 from schemas import codec
 from schemas.references import Keys
 from tests.connectors.demarche.platform import FIELD, TOKEN, Platform, iso
-from tests.support.serving import LOOPBACK, serving
+from tests.support.serving import LOOPBACK
 
 MAP = Path(__file__).parents[3] / "connectors" / "demarche" / "maps" / "demarche.yaml"
 Make = Callable[..., Demarche]
 NOW = time.time() - 86_400
 PATH = "/" + "h" * 30
-
-
-@pytest.fixture
-async def platform() -> AsyncIterator[Platform]:
-    """Serve a platform; its address is `platform.url`."""
-    made = Platform()
-    async with serving(made.app) as url:
-        made.url = f"{url}/api/v2/graphql"
-        yield made
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from deploy.local_kafka import LocalKafka
 from tests.connectors.files.conftest import Spot
 from tests.support import openssh
-from tests.support.connector_process import Runs
+from tests.support.connector_process import Runs, lay_file
 
 MAPPING = """
 case: "'{name}-' & numero"
@@ -27,13 +26,8 @@ def lay(folder: Path, name: str, spot: Spot) -> Path:
     config = {
         "place": spot.config, "pattern": "*.csv", "format": {"kind": "csv"}, "key": ["numero"], "ready": "rename", "batch_records": 20,
     }  # fmt: skip
-    given = {
-        "name": name, "connector": "files", "body": "viriat", "system": name, "time_zone": "Europe/Paris",
-        "mapping": f"{name}.map.yaml", "every": "50ms", "config": config,
-    }  # fmt: skip
     (folder / f"{name}.map.yaml").write_text(MAPPING.format(name=name.upper()))
-    (folder / f"{name}.yaml").write_text(json.dumps(given))
-    return folder / f"{name}.yaml"
+    return lay_file(folder, name, "files", config)
 
 
 async def killed(runs: Runs, spots: dict[str, Spot], kills: int, count: int) -> None:

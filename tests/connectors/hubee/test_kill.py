@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -13,18 +12,8 @@ from connectors import hubee
 from deploy.local_kafka import LocalKafka
 from tests.connectors.hubee.hub import HubeePlace, hub_at
 from tests.connectors.soap.application import MAPPING, WSDL, SoapPlace
-from tests.support.connector_process import Runs
+from tests.support.connector_process import Runs, lay_file
 
-FILE = """
-name: {name}
-connector: {name}
-body: viriat
-system: {name}
-time_zone: Europe/Paris
-mapping: {name}.map.yaml
-every: 50ms
-config: {config}
-"""
 OUT = {"private": ["127.0.0.0/8"]}
 
 
@@ -43,9 +32,7 @@ def lay(folder: Path, hub: str, soap: str) -> list[Path]:
     shutil.copy(Path(hubee.__file__).parent / "maps" / "si.yaml", folder / "hubee.map.yaml")
     (folder / "hubee.map.labels.yaml").write_text("procedure: {EtatCivil: etat-civil.acte}\n")
     (folder / "soap.map.yaml").write_text(MAPPING)
-    for name, given in config.items():
-        (folder / f"{name}.yaml").write_text(FILE.format(name=name, config=json.dumps(given)))
-    return [folder / f"{name}.yaml" for name in config]
+    return [lay_file(folder, name, name, given) for name, given in config.items()]
 
 
 async def _killed(runs: Runs, kills: int, count: int) -> None:

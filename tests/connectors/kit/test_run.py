@@ -8,29 +8,18 @@ import pytest
 
 from deploy.local_kafka import LocalKafka
 from tests.connectors.kit.ledger import MAPPING
-from tests.support.connector_process import Runs
+from tests.support.connector_process import Runs, lay_file
 
 HERE = Path(__file__).parent
-FILE = """
-name: {name}
-connector: ledger.py:Ledger
-body: viriat
-system: {name}
-time_zone: Europe/Paris
-mapping: {name}.map.yaml
-every: 100ms
-config: {{file: {name}.jsonl, size: 20}}
-"""
 
 
 def lay(folder: Path, name: str, numbers: Sequence[int]) -> Path:
     """A connector with its records, as files."""
     (folder / "ledger.py").write_text((HERE / "ledger.py").read_text(encoding="utf-8"), encoding="utf-8")
     (folder / f"{name}.map.yaml").write_text(MAPPING.replace("R-", f"{name.upper()}-"), encoding="utf-8")
-    (folder / f"{name}.yaml").write_text(FILE.format(name=name), encoding="utf-8")
     with (folder / f"{name}.jsonl").open("a") as out:
         out.writelines(f'{{"number": {n}, "kind": "opened", "at": "2026-03-01"}}\n' for n in numbers)
-    return folder / f"{name}.yaml"
+    return lay_file(folder, name, "ledger.py:Ledger", {"file": f"{name}.jsonl", "size": 20}, every="100ms")
 
 
 @pytest.fixture

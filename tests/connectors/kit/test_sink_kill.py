@@ -22,21 +22,11 @@ from deploy.local_kafka import LocalKafka
 from schemas import codec
 from tests.connectors.http.test_contract import KEY, ReceiverPlace
 from tests.support import outputs
-from tests.support.connector_process import Runs
+from tests.support.connector_process import Runs, lay_file
 from tests.support.facts import KEYS
 from tests.support.serving import serving
 
 STATES = ("sent", "accepted")
-FILE = """
-name: {name}
-connector: {connector}
-body: gba
-system: {name}
-time_zone: Europe/Paris
-takes: [handoffs]
-rate: 100/s
-config: {config}
-"""
 
 
 class Receivers:
@@ -58,11 +48,8 @@ class Receivers:
         }
 
     def files(self, folder: Path) -> list[Path]:
-        found = []
-        for connector, config in self.config.items():
-            found.append(folder / f"to-{connector}.yaml")
-            found[-1].write_text(FILE.format(name=f"to-{connector}", connector=connector, config=json.dumps(config)))
-        return found
+        head = {"body": "gba", "takes": ["handoffs"], "rate": "100/s"}
+        return [lay_file(folder, f"to-{name}", name, config, **head) for name, config in self.config.items()]
 
     def table(self) -> list[tuple[str, str, str]]:
         with self._engine.connect() as connection:

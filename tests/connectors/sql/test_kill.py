@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from sqlalchemy import text
 
 from deploy.local_kafka import LocalKafka
 from tests.connectors.sql.base import Base
-from tests.support.connector_process import Runs
+from tests.support.connector_process import Runs, lay_file
 
 MAPPING = """
 case: "'{prefix}-' & {number}"
@@ -20,16 +19,6 @@ events:
   - states: case.opened
     on: "'2026-03-02'"
     with: {{procedure: voirie.signalement}}
-"""
-FILE = """
-name: {name}
-connector: sql-{name}
-body: viriat
-system: {name}
-time_zone: Europe/Paris
-mapping: {name}.map.yaml
-every: 50ms
-config: {config}
 """
 
 
@@ -51,7 +40,7 @@ def lay(folder: Path, base: Base) -> Sequence[Path]:
     }
     for name, number in (("poll", "$string(number)"), ("outbox", "aggregateid")):
         (folder / f"{name}.map.yaml").write_text(MAPPING.format(prefix=name.upper(), number=number))
-        (folder / f"{name}.yaml").write_text(FILE.format(name=name, config=json.dumps(base.settings | own[name])))
+        lay_file(folder, name, f"sql-{name}", base.settings | own[name])
     return folder / "poll.yaml", folder / "outbox.yaml"
 
 
