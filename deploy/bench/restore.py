@@ -119,18 +119,19 @@ async def _begin(settings: Settings, brokers: str) -> None:
 
 
 async def _whole(running: list[Worker], partitions: int) -> float:
-    """Seconds until these workers have all partitions ready."""
+    """Seconds until these workers have all partitions ready, and each of them some."""
     begun = time.monotonic()
     while True:
-        ready: set[int] = set()
+        ready: list[set[int]] = []
         for worker in running:
             worker.check()
             _, status = await asyncio.to_thread(worker.status)
-            ready |= {p["partition"] for p in status.get("partitions", ()) if p["ready"]}
-        if len(ready) == partitions:
+            ready.append({p["partition"] for p in status.get("partitions", ()) if p["ready"]})
+        if all(ready) and len(set().union(*ready)) == partitions:
             return time.monotonic() - begun
         if time.monotonic() - begun > WITHIN_S:
+            told = " and ".join(str(len(some)) for some in ready)
             raise DeployError(
-                f"{len(ready)} of {partitions} partitions are ready after {WITHIN_S:.0f} s: see {running[0].log}"
+                f"{told} of {partitions} partitions are ready after {WITHIN_S:.0f} s: see {running[0].log}"
             )
         await asyncio.sleep(0.05)
