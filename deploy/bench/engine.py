@@ -16,6 +16,7 @@ from schemas.codec import events
 from schemas.references import Keys, partition_of
 from streams.correlate import Correlate, Plan
 from streams.engine.book import Book
+from streams.runtime import collector
 from streams.runtime.processor import Effects, Record
 from streams.runtime.store import MemoryStore
 
@@ -98,6 +99,7 @@ def run(shape: Shape, open_: int, facts: int, say: Callable[[str], None]) -> dic
     table.drain()
     table.seconds, table.read, table.written, table.size, table.digest = 0.0, 0, 0, 0, hashlib.sha256()
     count = table.put(traffic.measured(open_, facts))
+    collector.settled()  # as a worker does
     say(f"processing {count} facts")
     table.drain()
     return {

@@ -96,8 +96,13 @@ class Case:
             return False
         facts.append(fact)
         self.count += 1
-        if fact.refs or fact.to:
+        if fact.type in _LINKS:
             self._unite(facts)
+        elif fact.refs or fact.to:
+            self.own |= fact.own
+            self.claims |= fact.claims
+            self.voices.hear(fact)
+            self.ties = (self.own, self.claims, self.links, self.voices.words)
         self._hear(fact)
         return True
 

@@ -69,10 +69,13 @@ def journeys(
     cut = _undone(cases)
     for case in cases:
         for ref in case.own:  # an id of one's own cannot be cut from one's case, another case can
-            if ref == case.key or ref[0] != Kind.CASE or frozenset((ref, case.key)) not in cut:
+            if not cut or ref == case.key or ref[0] != Kind.CASE or frozenset((ref, case.key)) not in cut:
                 sets.unite(ref, case.key)
     claims = sorted(
-        {c for case in cases for c in case.claims if c.ref not in inert and frozenset((c.ref, c.case)) not in cut}
+        c
+        for case in cases
+        for c in case.claims
+        if c.ref not in inert and (not cut or frozenset((c.ref, c.case)) not in cut)
     )
     _confirm_all(sets, cases, claims, convention)
     groups: dict[bytes, Journey] = {sets.find(c.key): Journey([], []) for c in cases}
