@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 FACT_BYTES = 4_096
 """Memory that a decoded fact takes with its share of the fold, about (measured by `relais bench pipeline`)."""
+
+SWITCH_S = 0.0005
+"""The consumer's thread waits for the interpreter so long, each of the several times that a heartbeat or a fetch needs it. With Python's
+own 5 ms a worker with much to do was late with its heartbeats, and lost its partitions."""
 
 QUIETER = {
     "faust": logging.WARNING,
@@ -150,7 +155,9 @@ def run(
     book = rules.book(rules.directory(directory), extra_definitions(extra))
     config = runtime_config(settings, slot)
     (config.data_dir / "faust").mkdir(parents=True, exist_ok=True)
-    asyncio.set_event_loop(uvloop.new_event_loop())
+    sys.setswitchinterval(SWITCH_S)
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # for the consumer's thread as well
+    asyncio.set_event_loop(asyncio.new_event_loop())
     app, runtime = build(config, plan(settings), book, speakers)
     app.conf.web_enabled = False
     _probes(app, runtime, settings)

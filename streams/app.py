@@ -11,9 +11,9 @@ from streams.admit import Admit
 from streams.correlate import Correlate, Plan
 from streams.engine.book import Book
 from streams.runtime.config import RuntimeConfig
-from streams.runtime.partition import Stage
 from streams.runtime.processor import Processor
 from streams.runtime.service import Runtime, faust_settings, install
+from streams.runtime.stage import Stage
 from streams.runtime.store import Store
 
 

@@ -28,6 +28,7 @@ from streams.metrics import DEAD_LETTERS, ROOTS, VIEW_FAILURES
 from streams.reasons import Reason, of_fault
 from streams.runtime.processor import Effects, Record, Send
 from streams.runtime.store import Store, StoreDamaged
+from streams.runtime.turns import Pieces, whole
 
 log = structlog.get_logger()
 
@@ -100,16 +101,20 @@ class Correlate:
     # -- records
     def process(self, records: list[Record]) -> Effects:
         """Effects of the next records of the log. A record on which the engine fails becomes a dead letter."""
+        return whole(self.process_in_pieces(records))
+
+    def process_in_pieces(self, records: list[Record]) -> Pieces[Effects]:
+        """The same, a record or a root at a time."""
         poison: set[int] = set()
         while True:
             try:
-                return self._process(records, poison)
+                return (yield from self._process(records, poison))
             except _PoisonError as error:
                 log.exception("a record made relais fail", partition=self._partition, offset=error.offset)
                 poison.add(error.offset)
                 self.reset()
 
-    def _process(self, records: list[Record], poison: set[int]) -> Effects:
+    def _process(self, records: list[Record], poison: set[int]) -> Pieces[Effects]:
         self._effects = Effects()
         tick = self._tick
         for record in records:
@@ -127,6 +132,7 @@ class Correlate:
                 raise  # no record's fault
             except Exception as error:
                 raise _PoisonError(record.offset) from error
+            yield
         if self._tick != tick:
             self._effects.progress = self._tick
             self._effects.state.append((META_TICK, self._tick.to_bytes(8, "big")))
@@ -134,6 +140,7 @@ class Correlate:
         ROOTS.inc(len(touched))
         for root in touched:
             self._publish(root)
+            yield
         return self._taken()
 
     def _take(self, record: Record) -> None:
@@ -212,6 +219,10 @@ class Correlate:
     # -- timers
     def timers(self, established: int, limit: int) -> Effects | None:
         """Effects of at most `limit` roots that are due, or that used other rules; None if there is none."""
+        return whole(self.timers_in_pieces(established, limit))
+
+    def timers_in_pieces(self, established: int, limit: int) -> Pieces[Effects | None]:
+        """The same, a root at a time."""
         self._established = max(self._established, established)
         due = self._due_roots(limit) or self._swept_roots(limit)
         if due is None:
@@ -226,8 +237,10 @@ class Correlate:
                 self._entries.local[due_key(indexed, key)] = None
             if entry.next_due <= self._established or entry.rules != self._entries.book.digest:
                 self._look_again(entry)
+            yield
         for root in list(self._entries.touched_roots.values()):
             self._publish(root)
+            yield
         return self._taken()
 
     def _look_again(self, root: Root) -> None:

@@ -114,7 +114,7 @@ async def _run(settings: Settings, brokers: str, spec: specs.Spec, records: int,
     begun = time.perf_counter()
     await _until_idle(again)
     return {
-        "bench": "database", "source": spec.file.connector, "from": _origin(spec),
+        "bench": "database" if spec.file.connector == "sql-poll" else "files", "source": spec.file.connector, "from": _origin(spec),
         "records": records, "seconds": round(seconds, 2), "records_per_second": round(records / seconds),
         "cpu_us_per_record": round(worked / records * 1e6, 1),
         "read_alone_records_per_second": round(records / reading), "next_poll_seconds": round(time.perf_counter() - begun, 2),

@@ -26,9 +26,10 @@ from streams.runtime.bundle import Bundle, id_of
 from streams.runtime.config import RuntimeConfig
 from streams.runtime.errors import RuntimeReason, Superseded, WorkerEnd, gives_up
 from streams.runtime.offsets import Offsets
-from streams.runtime.partition import PartitionWorker, Stage
+from streams.runtime.partition import PartitionWorker
 from streams.runtime.recovery import Job, restore
 from streams.runtime.rocks import Stores
+from streams.runtime.stage import Stage
 from streams.runtime.store import MemoryStore, StoreDamaged
 from streams.runtime.transaction import Transactions
 
@@ -85,6 +86,7 @@ class Ownership:
         self._bundles: dict[str, Bundle] = {}
         self._stores = Stores(config)
         self._assigning = asyncio.Lock()
+        self._turns = asyncio.Lock()
         self._fencing = asyncio.Semaphore(config.fence_parallel)
         self._room = asyncio.Event()
         self._stopped = False
@@ -172,7 +174,7 @@ class Ownership:
         stage = self._stages[tp.topic]
         name = id_of(self._config, stage.name, tp)
         bundle = self._bundles.setdefault(name, Bundle(Transactions(self._config, name)))
-        worker = PartitionWorker(self._config, stage, tp, bundle, self.recover)
+        worker = PartitionWorker(self._config, stage, tp, bundle, self.recover, self._turns)
         worker.on_progress = self._progressed
         worker.on_room = self._room.set
         worker.on_end = self._end

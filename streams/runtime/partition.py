@@ -20,32 +20,13 @@ from streams.runtime.bundle import Bundle
 from streams.runtime.config import RuntimeConfig
 from streams.runtime.errors import RuntimeReason, TransactionFailed, WorkerEnd, gives_up
 from streams.runtime.metrics import AbortReason
-from streams.runtime.processor import Effects, Processor, ProcessorFactory, Record, Send
+from streams.runtime.processor import Effects, InPieces, Processor, Record, Send
+from streams.runtime.stage import Stage
 from streams.runtime.store import Store, StoreDamaged
 from streams.runtime.transaction import Share
+from streams.runtime.turns import Pieces, in_pieces
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """A stage of the stream: which topics it reads, and what works on each of their partitions.
-
-    A stage whose processors must know their topic is given once for each topic, under the same name.
-    """
-
-    name: str
-    topics: tuple[str, ...]
-    changelog: str | None
-    """Topic that holds the state; partition p belongs to partition p of the one input topic. None: no state."""
-    factory: ProcessorFactory
-    """Makes the processor of a partition. It must not read the store yet: `reset` follows once it is restored."""
-    label: str = ""
-    """Label in metrics, if the name is not unique; empty: the name."""
-
-    def __post_init__(self) -> None:
-        if self.changelog is not None and len(self.topics) != 1:
-            raise ValueError(f"stage {self.name}: a changelog needs exactly one input topic")
 
 
 @dataclass(slots=True)
@@ -87,8 +68,15 @@ class PartitionWorker:
     """
 
     def __init__(
-        self, config: RuntimeConfig, stage: Stage, tp: TopicPartition, bundle: Bundle, recover: Recover
+        self,
+        config: RuntimeConfig,
+        stage: Stage,
+        tp: TopicPartition,
+        bundle: Bundle,
+        recover: Recover,
+        turns: asyncio.Lock,
     ) -> None:
+        """`turns`: held by the one partition of this process that computes."""
         self.config, self.stage, self.tp, self.bundle = config, stage, tp, bundle
         self.labels = (stage.label or stage.name, str(tp.partition))
         self.store: Store | None = None
@@ -120,6 +108,7 @@ class PartitionWorker:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._recover = recover
+        self._turns = turns
         self._failures = 0
         self._fences: deque[float] = deque(maxlen=config.max_fences)
         self.on_progress: Callable[[], None] = lambda: None
@@ -287,6 +276,21 @@ class PartitionWorker:
             await self._timers()
 
     async def _batch(self) -> None:
+        async with self._turns:
+            if not (self._queue and self._ready):
+                return  # held while it waited for its turn
+            records = self._next()
+            effects = await self._work(
+                lambda one: one.process(records),
+                lambda one: one.process_in_pieces(records),
+            )
+        assert effects is not None
+        await self._commit(effects, records[-1].offset + 1)
+        metrics.BATCHES.labels(*self.labels).inc()
+        metrics.RECORDS.labels(*self.labels).inc(len(records))
+
+    def _next(self) -> list[Record]:
+        """Take the next records out of the queue."""
         queue, limit = self._queue, self.config.max_batch_records
         count = min(len(queue), limit)
         records = [Record(r.offset, r.timestamp, r.key, r.value, r.headers) for r in islice(queue, count)]
@@ -297,17 +301,19 @@ class PartitionWorker:
                 queue.popleft()
         self.pending -= count
         self.on_room()
-        effects = self._call(lambda processor: processor.process(records))
-        assert effects is not None
-        await self._commit(effects, records[-1].offset + 1)
-        metrics.BATCHES.labels(*self.labels).inc()
-        metrics.RECORDS.labels(*self.labels).inc(count)
+        return records
 
     async def _timers(self) -> None:
         at = self._established
         assert at is not None
         limit = self.config.timers_limit
-        effects = self._call(lambda processor: processor.timers(at, limit))
+        async with self._turns:
+            if not self._ready:
+                return
+            effects = await self._work(
+                lambda one: one.timers(at, limit),
+                lambda one: one.timers_in_pieces(at, limit),
+            )
         if effects is None:
             self._timed = at
         elif effects.state or effects.sends:
@@ -316,19 +322,25 @@ class PartitionWorker:
             # Only the index moves: nothing that Kafka needs to know. A store without an offset has to stay empty, however.
             self._write(effects, None)
 
-    def _call(self, work: Callable[[Processor], Effects | None]) -> Effects | None:
-        assert self.processor is not None
+    async def _work(
+        self, whole: Callable[[Processor], Effects | None], pieces: Callable[[InPieces], Pieces[Effects | None]]
+    ) -> Effects | None:
+        """Let the processor work: in pieces if it can."""
+        processor, spent = self.processor, metrics.PROCESS_SECONDS.labels(*self.labels).inc
+        assert processor is not None
         begun = time.perf_counter()
         try:
-            return work(self.processor)
+            if isinstance(processor, InPieces):
+                return await in_pieces(pieces(processor), spent)
+            effects = whole(processor)
+            spent(time.perf_counter() - begun)
         except StoreDamaged as damage:
             raise TransactionFailed(AbortReason.STORE, str(damage)) from damage
         except Exception as error:
             log.exception("processor of %s/%s raised", self.tp.topic, self.tp.partition)
             detail = f"{type(error).__name__} in {self.stage.name} {self.tp.partition} at offset {self.position}"
             raise WorkerEnd(RuntimeReason.PROCESSOR, detail) from error
-        finally:
-            metrics.PROCESS_SECONDS.labels(*self.labels).inc(time.perf_counter() - begun)
+        return effects
 
     async def _commit(self, effects: Effects, next_offset: int | None) -> None:
         """Write the effects and the next offset (None: no offset) in one transaction, then to the store."""
@@ -350,7 +362,7 @@ class PartitionWorker:
         metrics.COMMITS.labels(*self.labels).inc()
         metrics.COMMIT_SECONDS.labels(self.stage.name).observe(time.perf_counter() - begun)
         metrics.SENT.labels(*self.labels).inc(len(effects.state) + len(effects.sends))
-        metrics.SENT_BYTES.labels(*self.labels).inc(_size(effects))
+        metrics.SENT_BYTES.labels(*self.labels).inc(effects.size)
 
     def _write(self, effects: Effects, position: int | None) -> None:
         if self.store is None or not (effects.state or effects.local):
@@ -381,14 +393,6 @@ class PartitionWorker:
         if self._failures > 1:
             await asyncio.sleep(min(5.0, 0.1 * 2**self._failures))
         await self._recover(self)
-
-
-def _size(effects: Effects) -> int:
-    """Bytes of keys, values and headers."""
-    size = sum(len(key) + len(value or b"") for key, value in effects.state)
-    for send in effects.sends:
-        size += len(send.key or b"") + len(send.value or b"") + sum(len(n) + len(v) for n, v in send.headers)
-    return size
 
 
 def _refuse(request: Request) -> None:

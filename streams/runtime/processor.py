@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from streams.runtime.store import Store
+from streams.runtime.turns import Pieces
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -53,6 +54,14 @@ class Effects:
     progress: int | None = None
     """Led instances: the last tick read (ms); None if this batch held none."""
 
+    @property
+    def size(self) -> int:
+        """Bytes of the keys, values and headers that go to Kafka."""
+        size = sum(len(key) + len(value or b"") for key, value in self.state)
+        for send in self.sends:
+            size += len(send.key or b"") + len(send.value or b"") + sum(len(n) + len(v) for n, v in send.headers)
+        return size
+
 
 class Processor(Protocol):
     """The work of one stage on one assigned partition.
@@ -83,6 +92,22 @@ class Processor(Protocol):
 
     def reset(self) -> None:
         """Drop everything held in memory: the store is the truth again."""
+        ...
+
+
+@runtime_checkable
+class InPieces(Protocol):
+    """A processor whose batches take long: the runtime takes the same work in pieces instead, one for each record or so.
+
+    Between two pieces of one call it calls nothing else of this processor, unless it gives the work up: then `reset` follows.
+    """
+
+    def process_in_pieces(self, records: list[Record]) -> Pieces[Effects]:
+        """The work of `process`."""
+        ...
+
+    def timers_in_pieces(self, established: int, limit: int) -> Pieces[Effects | None]:
+        """The work of `timers`."""
         ...
 
 

@@ -22,7 +22,7 @@ from streams.runtime.config import RuntimeConfig
 from streams.runtime.contact import Contact
 from streams.runtime.errors import RuntimeReason, WorkerEnd, gives_up
 from streams.runtime.ownership import Ownership
-from streams.runtime.partition import Stage
+from streams.runtime.stage import Stage
 from streams.runtime.timekeeper import Timekeeper
 
 log = logging.getLogger(__name__)

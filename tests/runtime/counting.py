@@ -24,10 +24,10 @@ from aiokafka import TopicPartition
 from streams.runtime.config import Clock, RuntimeConfig, StoreKind
 from streams.runtime.errors import TransactionFailed
 from streams.runtime.metrics import AbortReason
-from streams.runtime.partition import Stage
 from streams.runtime.process import Process
 from streams.runtime.processor import Effects, Record, Send
 from streams.runtime.service import faust_settings, install
+from streams.runtime.stage import Stage
 from streams.runtime.store import Change, Store
 from streams.runtime.transaction import Transactions
 

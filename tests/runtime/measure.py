@@ -23,9 +23,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from deploy.local_kafka import LocalKafka
 from streams.runtime import metrics
 from streams.runtime.config import RuntimeConfig
-from streams.runtime.partition import Stage
 from streams.runtime.processor import Effects, Record, Send
 from streams.runtime.service import faust_settings, install
+from streams.runtime.stage import Stage
 from streams.runtime.store import Change, Store
 
 PARTITIONS = 4

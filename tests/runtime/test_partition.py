@@ -18,8 +18,9 @@ from streams.runtime.config import RuntimeConfig
 from streams.runtime.errors import RuntimeReason, TransactionFailed, WorkerEnd
 from streams.runtime.metrics import AbortReason
 from streams.runtime.ownership import Ownership
-from streams.runtime.partition import Heat, PartitionWorker, Stage
+from streams.runtime.partition import Heat, PartitionWorker
 from streams.runtime.processor import Effects, Record, Send
+from streams.runtime.stage import Stage
 from streams.runtime.store import Change, MemoryStore, Store
 from streams.runtime.transaction import Share, Transactions
 
@@ -87,7 +88,7 @@ class Bench:
         self.ends: list[WorkerEnd] = []
         config = RuntimeConfig(brokers=("nowhere:1",), group="g", data_dir=Path(), max_batch_records=3, max_failures=2)
         stage = Stage(name="s", topics=("in",), changelog="state", factory=self._make)
-        self.worker = PartitionWorker(config, stage, TP, Bundle(self.ledger), self._recover)
+        self.worker = PartitionWorker(config, stage, TP, Bundle(self.ledger), self._recover, asyncio.Lock())
         self.worker.store, self.worker.processor = self.store, self.echo
         self.worker.on_end = self.ends.append
 

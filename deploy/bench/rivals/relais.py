@@ -9,9 +9,9 @@ import faust
 
 from deploy.bench.rivals import TOPIC, Watch
 from streams.runtime.config import RuntimeConfig
-from streams.runtime.partition import Stage
 from streams.runtime.processor import Effects, Record
 from streams.runtime.service import faust_settings, install
+from streams.runtime.stage import Stage
 from streams.runtime.store import Change, Store
 
 STATE = "c.state"
