@@ -20,7 +20,7 @@ except ImportError:  # run as a program
     BuildHookInterface = object  # type: ignore[assignment,misc]
 
 PACKAGES = ("schemas", "streams")
-CODEC = ("schemas/binary.py", "schemas/canonical.py", "schemas/codec.py", "schemas/references.py")
+CODEC = tuple(f"schemas/{name}.py" for name in ("binary", "canonical", "codec", "nodes", "references"))
 INTERPRETED = ("__init__.py", "questions.py")
 """Files of the engine that stay as they are: `questions` holds models of pydantic, and nothing hot."""
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 Pieces = Generator[None, None, T]
 """Work that stops after each piece, which must be far shorter than `PIECE_S`; it returns its result."""
 
-PIECE_S = 0.01
+PIECE_S = 0.004
 """The event loop waits so long, at most."""
 
 
