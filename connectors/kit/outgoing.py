@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 import time
 import zlib
@@ -235,7 +236,7 @@ class Client:
         except httpx2.TransportError as error:
             verdict = _verdict(error)
             if verdict is None:
-                raise Unavailable(f"{place} cannot be reached ({type(error).__name__})") from None
+                raise Unavailable(f"{place} cannot be reached: {_why(error, url)}") from None
             text = f"the certificate of {place} is not valid ({verdict.verify_message})"
             if verdict.verify_code in _EXPIRED:
                 raise Unavailable(f"{text}: its operator has to renew it") from None
@@ -283,6 +284,19 @@ async def _body(response: httpx2.Response, most: int) -> bytes:
     if unpack and body and not unpack.eof:
         raise Unavailable(f"the answer of {response.url.host} is cut short (gzip)")
     return bytes(body)
+
+
+def _why(error: BaseException, url: httpx2.URL) -> str:
+    """What keeps a connection from being made or kept, in words."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, socket.gaierror):
+            return "no such name, or no name service: check the address"
+        if isinstance(cause, ConnectionRefusedError):
+            port = url.port or (443 if url.scheme == "https" else 80)
+            return f"nothing listens at port {port}: it is down, or the address has another port"
+        cause = cause.__cause__ or cause.__context__
+    return f"the connection broke ({type(error).__name__})"
 
 
 def _verdict(error: BaseException) -> ssl.SSLCertVerificationError | None:

@@ -48,7 +48,7 @@ async def _run(
         starts = await ends(brokers, source, settings.partitions)
         before = _sum(map(bed.scrape, running))
         say(f"publishing {facts} facts to measure while the workers stand still")
-        with _standing_still(running):
+        with standing_still(running):
             count, size = await bed.publish(brokers, source, settings.partitions, keys, traffic.measured(open_, facts))
             targets = await ends(brokers, source, settings.partitions)
         begun = time.perf_counter()
@@ -84,7 +84,7 @@ def _sum(scraped: Iterable[dict[str, float]]) -> dict[str, float]:
 
 
 @contextmanager
-def _standing_still(running: list[fleet.Worker]) -> Iterator[None]:
+def standing_still(running: list[fleet.Worker]) -> Iterator[None]:
     """Stop the workers where they are; what they hold in memory stays. Shorter than the session time-out."""
     for worker in running:
         worker.process.send_signal(signal.SIGSTOP)

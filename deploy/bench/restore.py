@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from deploy import fleet, rules, topics
-from deploy.bench import bed
+from deploy.bench import bed, pipeline
 from deploy.bench.traffic import Shape, Traffic
 from deploy.errors import DeployError
 from deploy.fleet import Worker
@@ -31,16 +31,22 @@ from streams.engine.root import Root, copy_value, entry_key, fact_key
 Say = Callable[[str], None]
 
 NOON = 1_767_000_000_000
-WITHIN_S = 240.0
+WITHIN_S = 900.0
 
 
-def run(open_: int, facts_each: int, session_s: int, folder: Path, say: Say) -> dict[str, Any]:
-    """Write the state of `open_` journeys of so many facts each, and start workers on it, whose silence the group bears so long."""
-    with bed.instance(folder, session_timeout_ms=session_s * 1000) as (settings, brokers):
-        return asyncio.run(_run(settings, brokers, open_, facts_each, say))
+def run(
+    open_: int, facts_each: int, session_s: int, folder: Path, say: Say, *, more: int = 0, cache_mb: int = 256
+) -> dict[str, Any]:
+    """Write the state of `open_` journeys of so many facts each, and start workers on it, whose silence the group bears so long.
+
+    `more`: facts that then follow, spread over all journeys, to be taken by a worker with a cache of so many MiB that has nothing in
+    memory.
+    """
+    with bed.instance(folder, session_timeout_ms=session_s * 1000, cache_mb=cache_mb) as (settings, brokers):
+        return asyncio.run(_run(settings, brokers, open_, facts_each, more, say))
 
 
-async def _run(settings: Settings, brokers: str, open_: int, facts_each: int, say: Say) -> dict[str, Any]:
+async def _run(settings: Settings, brokers: str, open_: int, facts_each: int, more: int, say: Say) -> dict[str, Any]:
     await topics.ensure_instance(settings, brokers)
     await _begin(settings, brokers)
     given = ("--directory", str(bed.bodies_file(settings)))
@@ -56,7 +62,9 @@ async def _run(settings: Settings, brokers: str, open_: int, facts_each: int, sa
     say(f"cold: {cold:.1f} s")
     with fleet.workers(settings, brokers, 1, given) as running:
         warm = await _whole(running, settings.partitions)
-    say(f"warm: {warm:.1f} s")
+        say(f"warm: {warm:.1f} s")
+        rate = await _take(settings, brokers, running, open_, facts_each, min(more, open_), say) if more else None
+        rss_then = bed.rss_mib(running[0])
     with fleet.workers(settings, brokers, 2, given) as running:
         await _whole(running, settings.partitions)
         lost = running.pop(0)
@@ -72,6 +80,7 @@ async def _run(settings: Settings, brokers: str, open_: int, facts_each: int, sa
         "restored_records": round(told["relais_restored_records_total"]),
         "restore_seconds_of_partitions": round(told["relais_restore_seconds_total"], 2),
         "warm_seconds": round(warm, 2), "failover_seconds": round(over, 2), "rss_mib": rss,
+        "more": min(more, open_), "facts_per_second": rate, "rss_mib_then": rss_then,
         "machine": bed.machine(), "settings": bed.told(settings),
     }  # fmt: skip
 
@@ -102,6 +111,19 @@ async def _write(settings: Settings, brokers: str, state_: Iterator[tuple[bytes,
             size += len(key) + len(value)
         await log.flush()
     return count, size
+
+
+async def _take(
+    settings: Settings, brokers: str, running: list[Worker], open_: int, step: int, more: int, say: Say
+) -> int:
+    """Facts per second when each of `more` journeys, spread over all, gets its next fact."""
+    traffic, source = Traffic(Shape.ALONE), f"{settings.instance}.case-events"
+    facts = (traffic.fact(n * open_ // more, step) for n in range(more))
+    with pipeline.standing_still(running):
+        await bed.publish(brokers, source, settings.partitions, Keys(settings.reference_secret()), facts)
+        targets = await pipeline.ends(brokers, source, settings.partitions)
+    begun = time.perf_counter()
+    return round(more / (await pipeline.drained(running, say, targets) - begun))
 
 
 async def _begin(settings: Settings, brokers: str) -> None:

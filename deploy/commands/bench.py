@@ -113,14 +113,18 @@ def restore(
     open_: Annotated[int, typer.Option("--open", min=1, help="Open journeys.")] = 50_000,
     facts: Annotated[int, typer.Option(min=1, max=9, help="Facts of each journey.")] = 9,
     session: Annotated[int, typer.Option(min=6, help="Seconds after which a silent worker is given up.")] = 10,
+    more: Annotated[
+        int, typer.Option(min=0, help="Facts that then follow, at most one of each journey, for the throughput.")
+    ] = 0,
+    cache_mb: Annotated[int, typer.Option(min=64, help="Memory setting of a worker (RELAIS_CACHE_MB).")] = 256,
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
-    """How long state takes to be there again: cold, warm, and after kill -9 of one of two workers."""
+    """How long state takes to be there again: cold, warm, and after kill -9 of one of two workers; what so many open journeys cost."""
     from deploy.bench import restore as measuring  # noqa: PLC0415
 
     with _place(folder) as place:
-        _tell(measuring.run(open_, facts, session, place, _say), as_json)
+        _tell(measuring.run(open_, facts, session, place, _say, more=more, cache_mb=cache_mb), as_json)
 
 
 @group.command()

@@ -29,7 +29,7 @@ BENCHES: dict[str, Callable[[Path], Found]] = {
     "pipeline": lambda f: pipeline.run(Shape.MESSY, 20, 200, 1, f, _quiet),
     "latency": lambda f: latency.run(20, 2, 1, 2, f, _quiet),
     "timers": lambda f: timers.run(30, 40, 2, f, _quiet),
-    "restore": lambda f: restore.run(30, 4, 6, f, _quiet),
+    "restore": lambda f: restore.run(30, 4, 6, f, _quiet, more=10),
     "gateway": lambda f: web.gateway(12, 2, 0.3, f, _quiet),
     "pages": lambda f: web.pages(12, 2, 0.3, f, _quiet),
     "compare": lambda f: compare.run(300, 30, compare.NAMES, f, _quiet),
@@ -85,6 +85,7 @@ def test_all_state_is_there_again(found: dict[str, Found]) -> None:
     assert answer["records"] == 30 * (4 + 1)
     assert answer["restored_records"] == answer["records"]
     assert answer["failover_seconds"] > 0 < answer["warm_seconds"]
+    assert answer["facts_per_second"] > 0
 
 
 @pytest.mark.parametrize("name", ["gateway", "pages"])
