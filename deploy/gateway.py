@@ -27,6 +27,7 @@ from connectors.pages.site import Site
 from connectors.status.database import Database
 from connectors.status.model import ReadModel
 from connectors.status.sink import Sink, SinkConfig
+from connectors.status.sources import Sources
 from connectors.status.writing import Writer
 from deploy import topics
 from deploy.settings import SettingsError
@@ -48,9 +49,9 @@ def assemble(settings: Settings, book: Book, brokers: str, *, sink: bool = True)
     keys, events = Keys(secret), codec.events()
     database = Database(settings.read_model_url())
     model = ReadModel(database)
-    filling = (
-        Sink(Writer(database, keys, events), SinkConfig(brokers=brokers, instance=settings.instance)) if sink else None
-    )
+    reading = SinkConfig(brokers=brokers, instance=settings.instance)
+    filling = Sink(Writer(database, keys, events), reading) if sink else None
+    sources = Sources(reading, events)
     access = Access(settings.bodies_path)
     gateway = Gateway(
         access=access,
@@ -65,6 +66,7 @@ def assemble(settings: Settings, book: Book, brokers: str, *, sink: bool = True)
             *alert_tasks(settings, book, model, database, filling),
             *mail_tasks(settings, book, model, database, filling),
             *(inbox_tasks(settings, access, brokers) if sink else ()),
+            sources.run,
         ),
     )
     site = Site(
@@ -76,6 +78,7 @@ def assemble(settings: Settings, book: Book, brokers: str, *, sink: bool = True)
         agents_file=settings.agents_path,
         bodies_file=settings.bodies_path,
         workers=tuple(filter(None, settings.worker_addresses.split(","))),
+        sources=sources,
         secure_cookies=settings.secure_cookies,
     )
     gateway.routes = routes(site)

@@ -18,7 +18,7 @@ from connectors.pages.rendering import render
 from connectors.pages.sending import send
 from connectors.pages.sessions import Sessions, Worker
 from connectors.pages.site import Pages, Site, go
-from connectors.pages.watching import STALLED, Filter, Watching, whole, workers
+from connectors.pages.watching import STALLED, Filter, Watching, sources, whole, workers
 from connectors.status.model import Snapshot
 from schemas.cloudevents import PREFIX
 from schemas.models import Attestation
@@ -203,11 +203,12 @@ class Operations:
         return await self._page(request, "operations-journey.html", look, wanted_case=case)
 
     async def workers(self, request: Request) -> Response:
-        """Workers, partitions, lag."""
+        """Workers, partitions, lag; the software of bodies, and whether it is heard."""
         if self._operator(request) is None:
             return go("/entrer?vers=/pilotage")
         found = await workers(self._site.workers)
-        return await self._page(request, "operations-workers.html", lambda *_: {"rows": found})
+        heard = sources(self._site)
+        return await self._page(request, "operations-workers.html", lambda *_: {"rows": found, "sources": heard})
 
 
 def _can_replay(letter: dict[str, Any]) -> bool:

@@ -25,6 +25,7 @@ from connectors.pages.rendering import render
 from connectors.pages.sealing import Seal
 from connectors.pages.texts import language_of
 from connectors.status.model import NotReadyError, ReadModel
+from connectors.status.sources import Sources
 from schemas.codec import Codec
 from schemas.references import Keys
 from streams.engine.book import Book
@@ -54,6 +55,8 @@ class Site:
     """Policies of bodies, kept by `relais bodies`."""
     workers: tuple[str, ...] = ()
     """Addresses of the workers' probes, `http://host:port`."""
+    sources: Sources | None = None
+    """Which software of bodies was heard last."""
     secure_cookies: bool = False
     """Send cookies by HTTPS alone: to be set wherever the pages are served by HTTPS."""
     seal: Seal = field(init=False)

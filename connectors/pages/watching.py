@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx2
 
@@ -185,6 +186,20 @@ def _text(now: Snapshot, keys: Keys, key: bytes) -> str | None:
     """The text of a reference, if it is a case that shows."""
     row = now.resolve(key)
     return next((c["case"] for c in row.datum["cases"] if keys.of(c["case"]) == key), None) if row else None
+
+
+def sources(site: Site) -> list[Json]:
+    """The software of bodies that states heartbeats; the silent first."""
+    if site.sources is None:
+        return []
+    found = []
+    for heard, silent in site.sources.all():
+        at = datetime.fromtimestamp(heard.at, ZoneInfo("Europe/Paris"))
+        found.append({
+            "body": labels.body(site.book, heard.body), "source": heard.source, "silent": silent,
+            "on": to_day(at.date()), "at": f"{at:%H:%M}", "every": None if heard.every is None else -(-heard.every // 60),
+        })  # fmt: skip
+    return found
 
 
 async def workers(addresses: tuple[str, ...]) -> list[Json]:

@@ -20,14 +20,14 @@ from connectors.gateway.app import application
 from connectors.inbox import feed, forwarder
 from connectors.mail import sink as mail
 from connectors.pages import site
-from connectors.status import sink
+from connectors.status import sink, sources
 from streams import metrics as stages
 from streams.runtime import metrics as runtime
 from tests.support.loop import BODIES, Town
 
 FOLDER = Path(deploy.__file__).parent
 RUNBOOKS = FOLDER / "runbooks"
-MODULES = (alertmanager, app, bus, feed, forwarder, mail, site, sink, stages, runtime)
+MODULES = (alertmanager, app, bus, feed, forwarder, mail, site, sink, sources, stages, runtime)
 METRICS = {m._name: m for module in MODULES for m in vars(module).values() if isinstance(m, MetricWrapperBase)}
 LABELS = {"stage", "partition", "reason", "outcome", "topic", "operation", "page", "status"}
 UNITS = ("seconds", "bytes", "records")
