@@ -22,6 +22,8 @@ from connectors.pages.routes import routes
 from connectors.pages.site import Site
 from connectors.status.database import Database, sqlite_url
 from connectors.status.model import ReadModel
+from connectors.status.sink import SinkConfig
+from connectors.status.sources import Heard, Sources
 from connectors.status.writing import Writer
 from deploy.rules import directory
 from schemas.codec import events
@@ -96,6 +98,11 @@ class Place:
         except StopIteration:
             return
         raise AssertionError("the bus in memory does not wait")
+
+    def hear(self, now: float, *heard: Heard) -> None:
+        """Software of bodies was heard, and it is `now` (seconds since the epoch)."""
+        sources = self.site.sources = Sources(SinkConfig(brokers="nowhere:1"), events(), lambda: now)
+        sources._heard = {one.source.encode(): one for one in heard}
 
     def ring(self, days: int = 0) -> None:
         """Let timers fire as of so many days from now."""

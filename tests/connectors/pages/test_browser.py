@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from connectors.status.sources import Heard
 from tests.connectors.pages.browser import CHROMIUM, chromium, focused, served, tab_to, too_wide, violations
 from tests.connectors.pages.place import AIN, AUTONOMY, CCAS, HANDOFF, PASSWORD, Place
 
@@ -44,6 +45,7 @@ def code(place: Place) -> str:
     place.account("camille", operator=True)
     place.account("agnes", AIN)
     place.stall()
+    place.hear(1e9, Heard("viriat", "viriat/oxalis", 1e9, 90), Heard("udap-01", "udap-01/fluid", 0, 60))
     return place.apa()
 
 

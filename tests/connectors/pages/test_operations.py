@@ -17,8 +17,7 @@ from connectors.gateway.bus import Order
 from connectors.gateway.codes import Limiter
 from connectors.pages import watching
 from connectors.pages.accounts import changing
-from connectors.status.sink import SinkConfig
-from connectors.status.sources import Heard, Sources
+from connectors.status.sources import Heard
 from connectors.status.writing import Batch
 from schemas.codec import bus
 from tests.connectors.pages.place import AUTONOMY, GBA, PASSWORD, VIRIAT, Place, before
@@ -182,16 +181,9 @@ async def test_workers_say_how_they_are(
     assert "Aucun logiciel n'a encore donné de nouvelles" in text(answer)
 
 
-async def test_software_of_bodies_that_is_not_heard(
-    place: Place, operator: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_software_of_bodies_that_is_not_heard(place: Place, operator: httpx2.AsyncClient) -> None:
     now = 1_767_225_600.0  # 2026-01-01, one in the morning in Paris
-    place.site.sources = Sources(SinkConfig(brokers="nowhere:1"), place.site.events, lambda: now)
-    heard = {
-        b"a": Heard("viriat", "viriat/oxalis", now - 60, 90),
-        b"b": Heard("udap-01", "udap-01/fluid", now - 7200, 60),
-    }
-    monkeypatch.setattr(place.site.sources, "_heard", heard)
+    place.hear(now, Heard("viriat", "viriat/oxalis", now - 60, 90), Heard("udap-01", "udap-01/fluid", now - 7200, 60))
     shown = text(await operator.get("/pilotage/marche"))
     assert "udap-01/fluid muet 31 décembre 2025 , 23:00 1" in shown
     assert "viriat/oxalis entendu 1er janvier 2026 , 00:59 2" in shown
