@@ -98,8 +98,8 @@ class Sink:
             fetch_max_wait_ms=config.poll_ms,
             **config.security,
         )
-        await consumer.start()
-        try:
+        try:  # a cancelled start would leave its connections open
+            await consumer.start()
             partitions = await self._partitions(consumer)
             consumer.assign(partitions)
             while True:

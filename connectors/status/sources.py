@@ -78,8 +78,8 @@ class Sources:
             **config.security,
         )
         partition = TopicPartition(f"{config.instance}.{REFERENCE}", 0)
-        await consumer.start()
-        try:
+        try:  # a cancelled start would leave its connections open
+            await consumer.start()
             consumer.assign([partition])
             await consumer.seek_to_beginning(partition)
             while True:

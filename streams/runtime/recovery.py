@@ -120,8 +120,8 @@ async def _read(
         max_partition_fetch_bytes=FETCH_BYTES,
         fetch_max_wait_ms=POLL_MS,
     )
-    await consumer.start()
-    try:
+    try:  # a cancelled start would leave its connections open
+        await consumer.start()
         consumer.assign(list(todo))
         for tp, begin in begins.items():
             consumer.seek(tp, begin)
