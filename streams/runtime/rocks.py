@@ -113,17 +113,19 @@ class RocksStore:
         """Iterate over the keys with this prefix, from `start` on, in the order of their bytes."""
         found = self._db.iter()
         found.seek(max(prefix, start))
-        while found.valid():
-            key = found.key()
-            if not key.startswith(prefix):
-                return
-            if key != META:
-                yield key, found.value()
-            found.next()
         try:
+            while found.valid():
+                key = found.key()
+                if not key.startswith(prefix):
+                    return
+                if key != META:
+                    yield key, found.value()
+                found.next()
             found.status()  # an iterator that meets damage ends as if there were no more
         except Exception as error:
             raise self._damage(error) from error
+        finally:
+            del found  # it keeps the files open, and an error keeps this frame
 
     def write(self, changes: Iterable[Change], position: int) -> None:
         """Apply changes in order and move to a position of the changelog, in one atomic write."""
