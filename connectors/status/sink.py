@@ -57,6 +57,18 @@ class SinkConfig:
     retry_s: float = 1.0
     """Wait after the database or Kafka failed."""
 
+    def consumer(self) -> AIOKafkaConsumer:
+        """A consumer without a group, not started: what was not committed is not seen, and where it reads is said each time."""
+        return AIOKafkaConsumer(
+            bootstrap_servers=self.brokers,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_poll_records=self.batch_records,
+            fetch_max_wait_ms=self.poll_ms,
+            **self.security,
+        )
+
 
 class Sink:
     """Fills the read model until it is stopped."""
@@ -88,16 +100,7 @@ class Sink:
             await asyncio.sleep(self._config.retry_s)
 
     async def _session(self) -> None:
-        config = self._config
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=config.brokers,
-            isolation_level="read_committed",
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            max_poll_records=config.batch_records,
-            fetch_max_wait_ms=config.poll_ms,
-            **config.security,
-        )
+        consumer = self._config.consumer()
         try:  # a cancelled start would leave its connections open
             await consumer.start()
             partitions = await self._partitions(consumer)

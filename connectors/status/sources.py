@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
@@ -66,18 +66,13 @@ class Sources:
                 await self._session()
             except (KafkaError, OSError) as error:
                 log.warning("heartbeats cannot be read now", error=type(error).__name__)
+            except Exception as error:
+                log.exception("heartbeats cannot be read now", error=type(error).__name__)
             await asyncio.sleep(self._config.retry_s)
 
     async def _session(self) -> None:
-        config = self._config
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=config.brokers,
-            isolation_level="read_committed",
-            enable_auto_commit=False,
-            fetch_max_wait_ms=config.poll_ms,
-            **config.security,
-        )
-        partition = TopicPartition(f"{config.instance}.{REFERENCE}", 0)
+        consumer = self._config.consumer()
+        partition = TopicPartition(f"{self._config.instance}.{REFERENCE}", 0)
         try:  # a cancelled start would leave its connections open
             await consumer.start()
             consumer.assign([partition])
