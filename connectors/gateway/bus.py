@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge
 
 from connectors.gateway.problems import ProblemError, Trouble
+from streams.runtime import clients
 
 WRITTEN = Counter("relais_gateway_events_total", "Events written to the bus by the gateway.")
 WAITING = Gauge("relais_gateway_waiting_bytes", "Bytes on their way to the bus.")
@@ -70,18 +71,14 @@ class Bus:
             retry_backoff_ms=50,
             **self._config.security,
         )
-        try:
-            await producer.start()
-        except BaseException:
-            await producer.stop()
-            raise
+        await clients.start(producer)
         self._producer = producer
 
     async def stop(self) -> None:
         """Write what waits, and disconnect."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await producer.stop()
+            await clients.stop(producer)
 
     async def write(self, orders: Sequence[Order]) -> None:
         """Write records and wait until all are acknowledged.

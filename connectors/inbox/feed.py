@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -21,6 +22,7 @@ from prometheus_client import Counter
 
 from schemas.codec import bus
 from streams.engine.visibility import for_addressee
+from streams.runtime import clients
 from streams.runtime.config import RuntimeConfig
 from streams.runtime.offsets import Offsets
 from streams.runtime.processor import Send
@@ -91,8 +93,19 @@ class Feed:
 
     async def run(self) -> None:
         """Run until cancelled. Raises TransactionFailed, KafkaError, WorkerEnd or OSError: start another one later."""
+        async with AsyncExitStack() as held:
+            held.push_async_callback(self._offsets.close)
+            held.push_async_callback(self._transactions.close)
+            await self._transactions.start()  # fences a former feed: what it has not committed is undone now
+            consumer = await held.enter_async_context(clients.running(self._consumer()))
+            await self._recall(consumer)
+            parts = await self._begin(consumer)
+            while True:
+                await self._follow(consumer, parts)
+
+    def _consumer(self) -> AIOKafkaConsumer:
         config = self._config
-        consumer = AIOKafkaConsumer(
+        return AIOKafkaConsumer(
             **config.runtime().client(),
             group_id=self._topic,
             isolation_level="read_committed",
@@ -101,17 +114,6 @@ class Feed:
             max_poll_records=config.batch_records,
             fetch_max_wait_ms=config.poll_ms,
         )
-        try:
-            await self._transactions.start()  # fences a former feed: what it has not committed is undone now
-            await consumer.start()
-            await self._recall(consumer)
-            parts = await self._begin(consumer)
-            while True:
-                await self._follow(consumer, parts)
-        finally:
-            await self._transactions.close()
-            await self._offsets.close()
-            await consumer.stop()
 
     async def _recall(self, consumer: AIOKafkaConsumer) -> None:
         """Learn what the inbox holds."""

@@ -25,6 +25,7 @@ from connectors.kit.state import CHECKPOINT
 from connectors.kit.stating import Refusal
 from connectors.kit.tools import today
 from schemas.codec import bus
+from streams.runtime import clients
 from streams.runtime.offsets import Offsets
 
 POLL_MS = 200
@@ -38,24 +39,21 @@ class Outlet(Loop):
     async def _session(self) -> None:
         sink: Sink = await self._held()  # type: ignore[assignment]
         ground = await self._prepare()
-        session = await Session.open(self.name, self._runtime)
-        consumer = AIOKafkaConsumer(
+        async with Session.open(self.name, self._runtime) as session, clients.running(self._consumer()) as consumer:
+            topics = (f"{self._runtime.instance}.", session.topic, letters_of(self._runtime.instance))
+            dispatch = Dispatch(topics, ground.stating, session.store)
+            await self._seek(consumer, dispatch)
+            while not self._stop.is_set():
+                await self._turn(session, dispatch, consumer, ground, sink)
+
+    def _consumer(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
             **self._runtime.client(),
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=POLL_MS,
         )
-        try:
-            topics = (f"{self._runtime.instance}.", session.topic, letters_of(self._runtime.instance))
-            dispatch = Dispatch(topics, ground.stating, session.store)
-            await consumer.start()
-            await self._seek(consumer, dispatch)
-            while not self._stop.is_set():
-                await self._turn(session, dispatch, consumer, ground, sink)
-        finally:
-            await consumer.stop()
-            await session.close()
 
     async def _seek(self, consumer: AIOKafkaConsumer, dispatch: Dispatch) -> None:
         """Go to where the bus was read to; at first, to its beginning: it holds the newest state of everything."""

@@ -35,8 +35,7 @@ class Runner(Loop):
         mapper = mapper_of(self.spec)
         source: Source = await self._held()  # type: ignore[assignment]
         ground = await self._prepare()
-        session = await Session.open(self.name, self._runtime)
-        try:
+        async with Session.open(self.name, self._runtime) as session:
             intake = intake_of(session, self._runtime.instance, mapper, ground.stating)
             await self._release(session, intake)
             while not self._stop.is_set():
@@ -51,8 +50,6 @@ class Runner(Loop):
                 if self.once:
                     return
                 await self._wait(self.spec.file.every)
-        finally:
-            await session.close()
 
     async def _beat(self, session: Session, intake: Intake, source: Source) -> None:
         """State that the source is alive, from time to time, with where it is read on."""

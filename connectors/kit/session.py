@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiokafka import TopicPartition
 
@@ -37,8 +38,9 @@ class Session:
         self._proved = time.monotonic()
 
     @classmethod
-    async def open(cls, name: str, runtime: RuntimeConfig) -> Session:
-        """Fence whoever holds it, undo what that left open, and bring the local store up to date.
+    @asynccontextmanager
+    async def open(cls, name: str, runtime: RuntimeConfig) -> AsyncIterator[Session]:
+        """Fence whoever holds it, undo what that left open, and bring the local store up to date; let go of it at the end.
 
         Raises:
             Unavailable: another process of this machine has the local store open.
@@ -50,18 +52,17 @@ class Session:
             store = Stores(runtime).open(f"connector-{name}", 0)
         except Exception:  # noqa: BLE001 - RocksDB says it in no other way
             raise Unavailable("another process of this machine runs this connector") from None
-        try:
-            await offsets.partitions(topic)
-            await transactions.start()
-            job = Job(TopicPartition(topic, 0), store, lambda _key, _value: [], ("connector", "0"))
-            await restore(runtime, offsets, [job])
-        except BaseException:
-            await transactions.close()
-            store.close()
-            raise
-        finally:
-            await offsets.close()
-        return cls(topic, transactions, store)
+        async with AsyncExitStack() as held:
+            held.callback(store.close)
+            held.push_async_callback(transactions.close)
+            try:
+                await offsets.partitions(topic)
+                await transactions.start()
+                job = Job(TopicPartition(topic, 0), store, lambda _key, _value: [], ("connector", "0"))
+                await restore(runtime, offsets, [job])
+            finally:
+                await offsets.close()
+            yield cls(topic, transactions, store)
 
     async def commit(self, changes: Sequence[Change], sends: Sequence[Send]) -> None:
         """Write it all in one transaction, then to the store; nothing of it counts before.
@@ -78,8 +79,3 @@ class Session:
         """Write what is there already, if nothing was written for so long: whoever was fenced while idle learns it so."""
         if time.monotonic() - self._proved >= every_s:
             await self.commit([(key, value)], [])
-
-    async def close(self) -> None:
-        """Let go of it."""
-        await self._transactions.close()
-        self.store.close()

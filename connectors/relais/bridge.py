@@ -7,6 +7,7 @@ the first, whose open transaction is undone.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +19,7 @@ from prometheus_client import Counter, Gauge
 from connectors.kit.session import topic_of
 from connectors.relais.carrying import Carrying
 from streams.engine.routing import CASE_EVENTS, REFERENCE
+from streams.runtime import clients
 from streams.runtime.config import RuntimeConfig
 from streams.runtime.errors import RuntimeReason, WorkerEnd
 from streams.runtime.offsets import Offsets
@@ -67,8 +69,18 @@ class Bridge:
 
     async def run(self) -> None:
         """Run until cancelled. Raises TransactionFailed, KafkaError, WorkerEnd or OSError: start another one later."""
+        async with AsyncExitStack() as held:
+            held.push_async_callback(self._transactions.close)
+            await self._transactions.start()  # fences a former bridge: what it has not committed is undone now
+            await self._recall()
+            consumer = await held.enter_async_context(clients.running(self._consumer()))
+            await self._begin(consumer)
+            while True:
+                await self._turn(consumer)
+
+    def _consumer(self) -> AIOKafkaConsumer:
         config = self._config
-        consumer = AIOKafkaConsumer(
+        return AIOKafkaConsumer(
             bootstrap_servers=list(config.brokers),
             isolation_level="read_committed",
             enable_auto_commit=False,
@@ -76,16 +88,6 @@ class Bridge:
             max_poll_records=config.batch_records,
             **config.security,
         )
-        try:
-            await self._transactions.start()  # fences a former bridge: what it has not committed is undone now
-            await self._recall()
-            await consumer.start()
-            await self._begin(consumer)
-            while True:
-                await self._turn(consumer)
-        finally:
-            await self._transactions.close()
-            await consumer.stop()
 
     async def _recall(self) -> None:
         """Learn where the last bridge had read to."""

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from connectors.status.tables import Tables
 from connectors.status.writing import TOPICS, Batch, MovedError, Writer
+from streams.runtime import clients
 from streams.runtime.processor import Record
 
 log = structlog.get_logger()
@@ -100,15 +101,11 @@ class Sink:
             await asyncio.sleep(self._config.retry_s)
 
     async def _session(self) -> None:
-        consumer = self._config.consumer()
-        try:  # a cancelled start would leave its connections open
-            await consumer.start()
+        async with clients.running(self._config.consumer()) as consumer:
             partitions = await self._partitions(consumer)
             consumer.assign(partitions)
             while True:
                 await self._follow(consumer, partitions)
-        finally:
-            await consumer.stop()
 
     async def _partitions(self, consumer: AIOKafkaConsumer) -> list[TopicPartition]:
         found: list[TopicPartition] = []

@@ -20,6 +20,7 @@ from connectors.status.sink import SinkConfig
 from schemas.codec import Codec, DecodeError
 from schemas.types import EventType
 from streams.engine.routing import REFERENCE
+from streams.runtime import clients
 
 log = structlog.get_logger()
 
@@ -71,18 +72,14 @@ class Sources:
             await asyncio.sleep(self._config.retry_s)
 
     async def _session(self) -> None:
-        consumer = self._config.consumer()
         partition = TopicPartition(f"{self._config.instance}.{REFERENCE}", 0)
-        try:  # a cancelled start would leave its connections open
-            await consumer.start()
+        async with clients.running(self._config.consumer()) as consumer:
             consumer.assign([partition])
             await consumer.seek_to_beginning(partition)
             while True:
                 for record in (await consumer.getmany(timeout_ms=1_000)).get(partition, ()):
                     self._take(record.key or b"", record.value, record.timestamp / 1000)
                 SILENT.set(sum(silent for _, silent in self.all()))
-        finally:
-            await consumer.stop()
 
     def _take(self, key: bytes, value: bytes | None, at: float) -> None:
         if value is None:

@@ -116,11 +116,8 @@ async def holding(settings: Settings, brokers: str, spec: Spec) -> AsyncIterator
     """The state of a connector, taken over."""
     await topics.ensure_connector(settings, brokers, spec.file.name)
     runtime = replace(running.runtime_config(settings, brokers), store=StoreKind.MEMORY)
-    session = await Session.open(spec.file.name, runtime)
-    try:
+    async with Session.open(spec.file.name, runtime) as session:
         yield session
-    finally:
-        await session.close()
 
 
 async def move(settings: Settings, brokers: str, spec: Spec, cursor: Cursor) -> Cursor:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.runtime import clients
 from streams.runtime.config import RuntimeConfig
 from streams.runtime.errors import RuntimeReason, WorkerEnd
 
@@ -26,11 +27,7 @@ class Offsets:
                 consumer = AIOKafkaConsumer(
                     **self._config.client(), isolation_level="read_uncommitted", enable_auto_commit=False
                 )
-                try:
-                    await consumer.start()
-                except BaseException:  # a cancelled start would leave its connections open
-                    await consumer.stop()
-                    raise
+                await clients.start(consumer)
                 self._consumer = consumer
             return self._consumer
 
@@ -61,4 +58,4 @@ class Offsets:
         """Close the client."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await consumer.stop()
+            await clients.stop(consumer)

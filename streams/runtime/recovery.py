@@ -12,7 +12,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.runtime import metrics
+from streams.runtime import clients, metrics
 from streams.runtime.config import RuntimeConfig
 from streams.runtime.errors import RuntimeReason, WorkerEnd
 from streams.runtime.offsets import Offsets
@@ -120,8 +120,7 @@ async def _read(
         max_partition_fetch_bytes=FETCH_BYTES,
         fetch_max_wait_ms=POLL_MS,
     )
-    try:  # a cancelled start would leave its connections open
-        await consumer.start()
+    async with clients.running(consumer):
         consumer.assign(list(todo))
         for tp, begin in begins.items():
             consumer.seek(tp, begin)
@@ -143,8 +142,6 @@ async def _read(
             if time.monotonic() - moved > config.restore_stall_s:
                 where = ", ".join(f"{tp.partition} at {at[tp]} of {ends[tp]}" for tp in todo)
                 raise WorkerEnd(RuntimeReason.RESTORE_STALLED, where)
-    finally:
-        await consumer.stop()
 
 
 async def _apply(job: Job, records: Sequence[Any]) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.runtime import metrics, timelog
+from streams.runtime import clients, metrics, timelog
 from streams.runtime.config import Clock, RuntimeConfig
 from streams.runtime.coordinator import Coordinator
 from streams.runtime.ownership import Ownership
@@ -71,7 +71,7 @@ class Timekeeper:
         await self.stop()
         await self._ownership.offsets.partitions(self._log.topic)
         self._producer = AIOKafkaProducer(**self._config.client(), enable_idempotence=True)
-        await self._producer.start()
+        await clients.start(self._producer)
         self._consumer = AIOKafkaConsumer(
             **self._config.client(),
             isolation_level="read_committed",
@@ -79,7 +79,7 @@ class Timekeeper:
             auto_offset_reset="earliest",
             fetch_max_wait_ms=self._config.fetch_max_wait_ms,
         )
-        await self._consumer.start()
+        await clients.start(self._consumer)
         self._consumer.assign([self._log])
         await self._consumer.seek_to_beginning(self._log)
         end = (await self._ownership.offsets.ends([self._log]))[self._log]
@@ -100,7 +100,7 @@ class Timekeeper:
         for client in (self._consumer, self._producer):
             if client is not None:
                 with contextlib.suppress(KafkaError):
-                    await client.stop()
+                    await clients.stop(client)
         self._consumer = self._producer = None
 
     async def _forever(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
+from streams.runtime import clients
 from streams.runtime.config import RuntimeConfig
 from streams.runtime.errors import TransactionFailed
 from streams.runtime.metrics import AbortReason
@@ -76,7 +77,7 @@ class Transactions:
         )
         try:
             async with asyncio.timeout(config.commit_timeout_s):
-                await producer.start()
+                await clients.whole(producer.start())
         except BaseException:
             await _close(producer)
             raise
@@ -206,6 +207,10 @@ def _reason(error: Exception) -> AbortReason:
 
 
 async def _close(producer: AIOKafkaProducer) -> None:
+    await clients.whole(_end(producer), 2 * CLOSE_TIMEOUT_S)
+
+
+async def _end(producer: AIOKafkaProducer) -> None:
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await producer.stop()

@@ -26,11 +26,10 @@ class TestLedger(SourceContract):
         async with bed.running() as runner:
             await until(counted(runner, 5))
             await until(lambda: runner.state is State.IDLE)
-            session = await Session.open("contract", replace(runner._runtime, store=StoreKind.MEMORY))
-            checkpoint = state.read_checkpoint(session.store.get(state.CHECKPOINT))
-            checkpoint.cursor = None
-            await session.commit([(state.CHECKPOINT, checkpoint.bytes())], [])
-            await session.close()
+            async with Session.open("contract", replace(runner._runtime, store=StoreKind.MEMORY)) as session:
+                checkpoint = state.read_checkpoint(session.store.get(state.CHECKPOINT))
+                checkpoint.cursor = None
+                await session.commit([(state.CHECKPOINT, checkpoint.bytes())], [])
             await until(lambda: runner.counts[Outcome.DUPLICATE] == 5)
         assert sum((await bed.opened()).values()) == 5
 
