@@ -10,6 +10,7 @@ import pytest
 from schemas.codec import bus
 from schemas.directory import Convention
 from schemas.references import partition_of
+from streams.correlate import LOCAL_SWEPT, PIECE
 from streams.engine.book import Book
 from streams.engine.facts import Copy
 from streams.engine.messages import Carried, ClaimMessage, Put, encode
@@ -251,6 +252,31 @@ def test_changed_rules_reach_every_root_and_only_once() -> None:
     assert table.timers(5 * DAY) == 0
     table.restart()
     assert table.timers(5 * DAY) == 0
+
+
+def test_a_store_built_anew_is_looked_through_in_pieces() -> None:
+    """A worker that takes it over looks at every head once, and lets others in meanwhile; it finds the one that is behind."""
+    table = Bench(1, other_limit(10))
+    table.put([event("case.opened", case("alpha", n), 0, 1, procedure=PROCEDURE) for n in range(200, 220)])
+    settled(table, 5 * DAY)
+    store, codec = table.stores[0], bus()
+    heads = [(key, value) for key, value in store.items(ENTRY) if codec.decode(value)[0].name == "head"]
+    datum = codec.decode(heads[0][1])[1]
+    many = [(ENTRY + KEYS.of(case("beta", n)), heads[0][1]) for n in range(200, 200 + 3 * PIECE)]
+    behind = heads[-1][0], codec.encode("head", {**codec.decode(heads[-1][1])[1], "rules": b"formerly"})
+    assert datum["rules"] == table.book.digest
+    store.write([*many, behind, (LOCAL_SWEPT, None)], store.position())
+    table.restart()
+    work, pieces = table.parts[0].timers_in_pieces(5 * DAY, 10), 0
+    try:
+        while True:
+            next(work)
+            pieces += 1
+    except StopIteration as end:
+        effects = end.value
+    assert pieces >= 3
+    assert [key for key, _ in effects.state] == [behind[0]]
+    assert (LOCAL_SWEPT, table.book.digest) in effects.local
 
 
 def test_rules_that_go_and_come_back_leave_nothing_behind() -> None:
