@@ -307,7 +307,7 @@ def _free_ports(*wishes: int) -> tuple[int, ...]:
             held.append(one)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                one.bind((HOST, wish))
+                one.bind((HOST, wish or free_port(HOST)))
             except OSError:
                 one.bind((HOST, free_port(HOST)))
         return tuple(one.getsockname()[1] for one in held)

@@ -3,14 +3,14 @@
 import random
 import socket
 
-_RANGE = range(12_000, 32_000)
+RANGE = range(12_000, 32_000)
 """Below those that the system gives to outgoing connections (from 32768 on Linux), which any client may take at any time."""
 _TRIES = 200
 
 
 def free_port(host: str = "127.0.0.1") -> int:
     """A port on which nothing listens now. Raises `OSError` if none was found."""
-    for number in random.SystemRandom().sample(_RANGE, _TRIES):
+    for number in random.SystemRandom().sample(RANGE, _TRIES):
         with socket.socket() as probe:
             try:
                 probe.bind((host, number))

@@ -18,6 +18,7 @@ from deploy import __version__, example, topics
 from deploy.errors import DeployError
 from deploy.local_kafka import LocalKafka
 from deploy.player import Player
+from deploy.ports import free_port
 from deploy.processes import Child
 from deploy.tokens import PERSON, ensure_person, ensure_tokens
 
@@ -192,11 +193,11 @@ def _ports(settings: Settings, workers: int) -> list[int]:
             probe = held.enter_context(socket.socket())
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((settings.http_host, port))
+                probe.bind((settings.http_host, port or free_port(settings.http_host)))
             except OSError:
                 if must:
                     raise DeployError(f"port {port} is taken: name another with --port or RELAIS_HTTP_PORT") from None
-                probe.bind((settings.http_host, 0))
+                probe.bind((settings.http_host, free_port(settings.http_host)))
             found: int = probe.getsockname()[1]
             return found
 

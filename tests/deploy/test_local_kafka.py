@@ -7,7 +7,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from deploy import kafka_jars
+from deploy import kafka_jars, ports
 from deploy.kafka_jars import LocalKafkaError, LocalKafkaReason
 from deploy.local_kafka import LocalKafka
 
@@ -43,6 +43,7 @@ async def test_a_crash_keeps_what_was_committed_and_the_address(tmp_path: Path) 
     with LocalKafka(tmp_path) as broker:
         assert broker.ready()
         before, pid = broker.bootstrap, broker.pid
+        assert int(before.rpartition(":")[2]) in ports.RANGE, "no client can take its port while it is away"
         admin = AIOKafkaAdminClient(bootstrap_servers=before)
         await admin.start()
         await admin.create_topics([NewTopic(TOPIC, 1, 1)])
