@@ -54,19 +54,21 @@ def publish(root: Root, entries: Entries, established: int, timer: bool = False)
     now = max(established, root.as_of)
     if root.memo.book is not book:
         root.memo = Memo(book)
-    seen = view(root.cases(), now, book, root.purged, root.memo)
+    seen = view(root.cases(), now, book, root.purged, root.memo, alerts=not held)
     over = seen.purge_at <= now
     written: list[Written] = []
     if over and not held:
         written = _purge(root, entries)
         seen = view({}, now, book)
-    pending = _write_values(root, seen, held, written)
+    _write_values(root, seen, written)
     if held:
-        pending = pending or over or any(k not in seen.outputs and d != TOMBSTONE for k, d in root.published.items())
+        # Alerts that there may be, what is there of them, and whatever else is to go: all of it when established time allows it.
+        pending = over or any(k not in seen.outputs and d != TOMBSTONE for k, d in root.published.items())
+        root.next_due = root.hold + 1 if pending else max(seen.next_due, root.hold + 1)
     else:
         _write_tombstones(root, seen, written)
         root.as_of = now
-    root.next_due = root.hold + 1 if pending else max(seen.next_due, root.hold + 1) if held else seen.next_due
+        root.next_due = seen.next_due
     same_rules = root.rules == book.digest
     root.rules = book.digest
     if written or not timer or not same_rules:
@@ -76,19 +78,13 @@ def publish(root: Root, entries: Entries, established: int, timer: bool = False)
     return written
 
 
-def _write_values(root: Root, seen: View, held: bool, written: list[Written]) -> bool:
-    """Add values that differ from what was published; whether alerts had to be left for later."""
-    pending = False
+def _write_values(root: Root, seen: View, written: list[Written]) -> None:
+    """Add values that differ from what was published."""
     published = root.published
     for key, out in seen.outputs.items():
-        if published.get(key) == out.digest:
-            continue
-        if held and key[0] == MARK[0]:
-            pending = True
-            continue
-        written.append(Written(out.topic, key, out.value, root.key))
-        published[key] = out.digest
-    return pending
+        if published.get(key) != out.digest:
+            written.append(Written(out.topic, key, out.value, root.key))
+            published[key] = out.digest
 
 
 def _write_tombstones(root: Root, seen: View, written: list[Written]) -> None:

@@ -16,7 +16,7 @@ from streams.engine.book import Book
 from streams.engine.cases import Case
 from streams.engine.claims import Journey
 from streams.engine.facts import Copy
-from streams.engine.memo import Memo, Output, case_clocks, output
+from streams.engine.memo import File, Memo, Output, Passages, case_clocks, output
 
 __all__ = ["Memo", "Output", "View", "case_clocks", "fold", "view"]
 
@@ -28,7 +28,7 @@ class View(NamedTuple):
     rows: dict[bytes, Journey]
     """Journey of each status key: tells into which row another has merged."""
     next_due: int
-    """When the view may change by itself, ms since the epoch."""
+    """When the view may change by itself, ms since the epoch; without alerts, before when there is none."""
     purge_at: int
     """When all that is here has passed its retention, ms since the epoch."""
 
@@ -42,9 +42,17 @@ def fold(copies: Iterable[Copy]) -> dict[bytes, Case]:
 
 
 def view(
-    cases: Mapping[bytes, Case], now: int, book: Book, inert: Collection[bytes] = (), memo: Memo | None = None
+    cases: Mapping[bytes, Case],
+    now: int,
+    book: Book,
+    inert: Collection[bytes] = (),
+    memo: Memo | None = None,
+    alerts: bool = True,
 ) -> View:
-    """Every output of these cases at `now` (ms since the epoch). `inert`: purged cases, claims on which rest."""
+    """Every output of these cases at `now` (ms since the epoch). `inert`: purged cases, claims on which rest.
+
+    Without `alerts`, whoever may not write them saves their price.
+    """
     memo = memo if memo is not None and memo.book is book else Memo(book)
     outputs: dict[bytes, Output] = {}
     rows: dict[bytes, Journey] = {}
@@ -52,34 +60,33 @@ def view(
     for journey in memo.journeys(cases, inert):
         key = journey.cases[0].key
         rows[key] = journey
-        purge_at = max(purge_at, _journey(journey, key, now, memo, outputs))
-        next_due = min(next_due, _alerts(journey, key, now, memo, outputs))
+        files = [memo.file(case) for case in journey.cases]
+        passages = memo.passages(key, files)
+        outputs[key] = _status(journey, files, passages, book)
+        outputs.update(passages.outputs)
+        purge_at = max(purge_at, *(f.purge_at for f in files))
+        due = min(passages.due, *(f.due for f in files))
+        if alerts and due <= now:
+            due = _alerts(journey, files, passages, now, memo, outputs)
+        next_due = min(next_due, due)
     return View(outputs, rows, next_due if purge_at <= now else min(next_due, purge_at), purge_at)
 
 
-def _journey(journey: Journey, key: bytes, now: int, memo: Memo, outputs: dict[bytes, Output]) -> int:
-    """Add the status and the handoffs of a journey; when its facts are to be dropped (ms)."""
-    files = [memo.file(case) for case in journey.cases]
-    passages = memo.passages(key, files)
+def _status(journey: Journey, files: list[File], passages: Passages, book: Book) -> Output:
     value = status.writer().status(
         b"".join(journey.references),
         status.door(journey.cases),
         [f.written for f in files],
         passages.written,
-        sum(c.count for c in journey.cases) > memo.book.crowd,
+        sum(c.count for c in journey.cases) > book.crowd,
     )
-    outputs[key] = output("statuses", value)
-    outputs.update(passages.outputs)
-    return max(f.purge_at for f in files)
+    return output("statuses", value)
 
 
-def _alerts(journey: Journey, key: bytes, now: int, memo: Memo, outputs: dict[bytes, Output]) -> int:
+def _alerts(
+    journey: Journey, files: list[File], passages: Passages, now: int, memo: Memo, outputs: dict[bytes, Output]
+) -> int:
     """Add the alerts of a journey; when there may be another (ms)."""
-    files = [memo.file(case) for case in journey.cases]
-    passages = memo.passages(key, files)
-    quiet = min(passages.due, *(f.due for f in files))
-    if quiet > now:
-        return quiet
     raised = Alerts(now, (f for c in journey.cases for f in c.acknowledgements))
     for file in files:
         alerting.of_case(raised, file.case, file.runs, passages.handoffs, memo.book)
