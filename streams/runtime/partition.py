@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import TopicPartition
 
@@ -20,13 +20,16 @@ from streams.runtime.bundle import Bundle
 from streams.runtime.config import RuntimeConfig
 from streams.runtime.errors import RuntimeReason, TransactionFailed, WorkerEnd, gives_up
 from streams.runtime.metrics import AbortReason
-from streams.runtime.processor import Effects, InPieces, Processor, Record, Send
+from streams.runtime.processor import Effects, Processor, Record, Send, process, timers
 from streams.runtime.stage import Stage
 from streams.runtime.store import Store, StoreDamaged
 from streams.runtime.transaction import Share
 from streams.runtime.turns import Pieces, in_pieces
 
 log = logging.getLogger(__name__)
+
+
+E = TypeVar("E", Effects, Effects | None)
 
 
 @dataclass(slots=True)
@@ -280,11 +283,7 @@ class PartitionWorker:
             if not (self._queue and self._ready):
                 return  # held while it waited for its turn
             records = self._next()
-            effects = await self._work(
-                lambda one: one.process(records),
-                lambda one: one.process_in_pieces(records),
-            )
-        assert effects is not None
+            effects = await self._work(process(self._processor, records))
         await self._commit(effects, records[-1].offset + 1)
         metrics.BATCHES.labels(*self.labels).inc()
         metrics.RECORDS.labels(*self.labels).inc(len(records))
@@ -310,10 +309,7 @@ class PartitionWorker:
         async with self._turns:
             if not self._ready:
                 return
-            effects = await self._work(
-                lambda one: one.timers(at, limit),
-                lambda one: one.timers_in_pieces(at, limit),
-            )
+            effects = await self._work(timers(self._processor, at, limit))
         if effects is None:
             self._timed = at
         elif effects.state or effects.sends:
@@ -322,25 +318,21 @@ class PartitionWorker:
             # Only the index moves: nothing that Kafka needs to know. A store without an offset has to stay empty, however.
             self._write(effects, None)
 
-    async def _work(
-        self, whole: Callable[[Processor], Effects | None], pieces: Callable[[InPieces], Pieces[Effects | None]]
-    ) -> Effects | None:
-        """Let the processor work: in pieces if it can."""
-        processor, spent = self.processor, metrics.PROCESS_SECONDS.labels(*self.labels).inc
-        assert processor is not None
-        begun = time.perf_counter()
+    @property
+    def _processor(self) -> Processor:
+        assert self.processor is not None, "there is one while work goes on"
+        return self.processor
+
+    async def _work(self, work: Pieces[E]) -> E:
+        """Let the processor work, and say what ends it."""
         try:
-            if isinstance(processor, InPieces):
-                return await in_pieces(pieces(processor), spent)
-            effects = whole(processor)
-            spent(time.perf_counter() - begun)
+            return await in_pieces(work, metrics.PROCESS_SECONDS.labels(*self.labels).inc)
         except StoreDamaged as damage:
             raise TransactionFailed(AbortReason.STORE, str(damage)) from damage
         except Exception as error:
             log.exception("processor of %s/%s raised", self.tp.topic, self.tp.partition)
             detail = f"{type(error).__name__} in {self.stage.name} {self.tp.partition} at offset {self.position}"
             raise WorkerEnd(RuntimeReason.PROCESSOR, detail) from error
-        return effects
 
     async def _commit(self, effects: Effects, next_offset: int | None) -> None:
         """Write the effects and the next offset (None: no offset) in one transaction, then to the store."""

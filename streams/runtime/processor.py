@@ -111,5 +111,19 @@ class InPieces(Protocol):
         ...
 
 
+def process(processor: Processor, records: list[Record]) -> Pieces[Effects]:
+    """The work of `process`, in pieces where the processor has them."""
+    if isinstance(processor, InPieces):
+        return (yield from processor.process_in_pieces(records))
+    return processor.process(records)
+
+
+def timers(processor: Processor, established: int, limit: int) -> Pieces[Effects | None]:
+    """The work of `timers`, in pieces where the processor has them."""
+    if isinstance(processor, InPieces):
+        return (yield from processor.timers_in_pieces(established, limit))
+    return processor.timers(established, limit)
+
+
 ProcessorFactory = Callable[[int, Store], Processor]
 """(partition, store) -> the processor of that partition."""
