@@ -28,7 +28,7 @@ class View(NamedTuple):
     rows: dict[bytes, Journey]
     """Journey of each status key: tells into which row another has merged."""
     next_due: int
-    """When the view may change by itself, ms since the epoch; without alerts, before when there is none."""
+    """When the view may change by itself, ms since the epoch; where alerts were left out, when there may be one."""
     purge_at: int
     """When all that is here has passed its retention, ms since the epoch."""
 
@@ -51,7 +51,7 @@ def view(
 ) -> View:
     """Every output of these cases at `now` (ms since the epoch). `inert`: purged cases, claims on which rest.
 
-    Without `alerts`, whoever may not write them saves their price.
+    `alerts`: whether to work them out; who may not write them yet saves what they cost.
     """
     memo = memo if memo is not None and memo.book is book else Memo(book)
     outputs: dict[bytes, Output] = {}
