@@ -283,14 +283,22 @@ class PartitionWorker:
             if not (self._queue and self._ready):
                 return  # held while it waited for its turn
             records = self._next()
+            if not records:
+                return
             effects = await self._work(process(self._processor, records))
         await self._commit(effects, records[-1].offset + 1)
         metrics.BATCHES.labels(*self.labels).inc()
         metrics.RECORDS.labels(*self.labels).inc(len(records))
 
     def _next(self) -> list[Record]:
-        """Take the next records out of the queue."""
+        """Take the next records out of the queue.
+
+        Whoever seeks may have read the position while a transaction ran: what that has committed comes again, and is left out here.
+        """
         queue, limit = self._queue, self.config.max_batch_records
+        while queue and queue[0].offset < self.position:
+            queue.popleft()
+            self.pending -= 1
         count = min(len(queue), limit)
         records = [Record(r.offset, r.timestamp, r.key, r.value, r.headers) for r in islice(queue, count)]
         if count == len(queue):

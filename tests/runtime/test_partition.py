@@ -167,6 +167,24 @@ async def test_what_was_fetched_before_a_seek_is_void(bench: Bench) -> None:
     assert bench.recovered == 0
 
 
+async def test_a_seek_while_a_transaction_runs_lets_nothing_be_taken_twice(bench: Bench) -> None:
+    """It went to where the partition stood before that transaction was committed."""
+    bench.ledger.gate.clear()
+    bench.give(None, 2, 0, 1)
+    await bench.until(lambda: bench.echo.asked)
+    bench.worker.sought()
+    bench.give(None, 4, 0, 1, 2, 3)
+    bench.ledger.gate.set()
+    await bench.until(lambda: bench.worker.position == 4)
+    bench.worker.sought()
+    bench.give(None, 4, 2, 3)  # all of it was taken
+    bench.give(4, 5, 4)
+    await bench.until(lambda: bench.worker.position == 5)
+    assert bench.echo.asked == [[0, 1], [2, 3], [4]]
+    assert bench.worker.pending == 0
+    assert bench.recovered == 0
+
+
 async def test_failures_in_a_row_end_the_worker(bench: Bench) -> None:
     bench.ledger.failures = [AbortReason.SEND, AbortReason.TIMEOUT]
     bench.give(None, 1, 0)
