@@ -23,13 +23,10 @@ from streams.letters import dead_letter
 from streams.metrics import DEAD_LETTERS
 from streams.reasons import Reason, of_fault
 from streams.runtime.processor import Effects, Record, Send
-from streams.runtime.store import Store
 
 log = structlog.get_logger()
 
 DAY_MS = 86_400_000
-META_TICK = b"mt"
-"""Local record: the last tick read, 8 bytes big-endian."""
 
 _REASONS = {
     ProblemCode.FOREIGN_SOURCE: Reason.NOT_ALLOWED,
@@ -51,11 +48,10 @@ class _RefusedError(Exception):
 class Admit:
     """The processor of one partition of the topic of `body` (see `streams.runtime.processor.Processor`)."""
 
-    def __init__(self, plan: Plan, body: str, partition: int, store: Store, book: Book) -> None:
+    def __init__(self, plan: Plan, body: str, partition: int, book: Book) -> None:
         self._plan = plan
         self._body = body
         self._partition = partition
-        self._store = store
         self._book = book
         self._bus: Codec = bus_codec()
         self._topic = plan.topic(f"{CASE_EVENTS}.{body}")
@@ -89,7 +85,6 @@ class Admit:
                 self._refuse(effects, record, _RefusedError(Reason.BUG))
         if self._tick != tick:
             effects.progress = self._tick
-            effects.local.append((META_TICK, self._tick.to_bytes(8, "big")))
         return effects
 
     def _take(self, record: Record, effects: Effects) -> None:
@@ -153,9 +148,8 @@ class Admit:
         return []
 
     def reset(self) -> None:
-        """Go back to the last tick that was committed."""
-        value = self._store.get(META_TICK)
-        self._tick = int.from_bytes(value, "big") if value else -1
+        """Know of no tick: others may have had this partition since the last, and all that was said since would be still to come."""
+        self._tick = -1
 
 
 def _reason(problem: Problem) -> Reason:

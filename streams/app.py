@@ -23,8 +23,8 @@ def build(config: RuntimeConfig, plan: Plan, book: Book, speakers: Iterable[str]
     def correlate(partition: int, store: Store) -> Processor:
         return Correlate(plan, partition, store, book)
 
-    def admit(body: str, partition: int, store: Store) -> Processor:
-        return Admit(plan, body, partition, store, book)
+    def admit(body: str, partition: int, _store: Store) -> Processor:
+        return Admit(plan, body, partition, book)
 
     stages = [
         Stage(
