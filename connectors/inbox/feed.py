@@ -105,11 +105,9 @@ class Feed:
 
     def _consumer(self) -> AIOKafkaConsumer:
         config = self._config
-        return AIOKafkaConsumer(
+        return clients.reader(
             **config.runtime().client(),
             group_id=self._topic,
-            isolation_level="read_committed",
-            enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_poll_records=config.batch_records,
             fetch_max_wait_ms=config.poll_ms,

@@ -47,10 +47,8 @@ class Outlet(Loop):
                 await self._turn(session, dispatch, consumer, ground, sink)
 
     def _consumer(self) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
+        return clients.reader(
             **self._runtime.client(),
-            isolation_level="read_committed",
-            enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=POLL_MS,
         )

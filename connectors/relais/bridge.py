@@ -80,10 +80,8 @@ class Bridge:
 
     def _consumer(self) -> AIOKafkaConsumer:
         config = self._config
-        return AIOKafkaConsumer(
+        return clients.reader(
             bootstrap_servers=list(config.brokers),
-            isolation_level="read_committed",
-            enable_auto_commit=False,
             auto_offset_reset="none",
             max_poll_records=config.batch_records,
             **config.security,

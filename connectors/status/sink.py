@@ -59,11 +59,9 @@ class SinkConfig:
     """Wait after the database or Kafka failed."""
 
     def consumer(self) -> AIOKafkaConsumer:
-        """A consumer without a group, not started: what was not committed is not seen, and where it reads is said each time."""
-        return AIOKafkaConsumer(
+        """A consumer without a group, not started: where it reads is said each time."""
+        return clients.reader(
             bootstrap_servers=self.brokers,
-            isolation_level="read_committed",
-            enable_auto_commit=False,
             auto_offset_reset="none",
             max_poll_records=self.batch_records,
             fetch_max_wait_ms=self.poll_ms,

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
+from aiokafka import AIOKafkaConsumer
+
 T = TypeVar("T")
 C = TypeVar("C", bound="Client")
 
@@ -26,6 +28,11 @@ class Client(Protocol):
 
     async def stop(self) -> None:
         """Disconnect; harmless if it was never started, or was stopped."""
+
+
+def reader(**settings: Any) -> AIOKafkaConsumer:
+    """A consumer, not started: what was not committed is not seen, and no position is committed behind anybody's back."""
+    return AIOKafkaConsumer(isolation_level="read_committed", enable_auto_commit=False, **settings)
 
 
 async def start(client: Client) -> None:

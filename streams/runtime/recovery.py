@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from streams.runtime import clients, metrics
 from streams.runtime.config import RuntimeConfig
@@ -112,10 +112,8 @@ async def _read(
     ends: dict[TopicPartition, int],
     check: Callable[[], None],
 ) -> None:
-    consumer = AIOKafkaConsumer(
+    consumer = clients.reader(
         **config.client(),
-        isolation_level="read_committed",
-        enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=FETCH_BYTES,
         fetch_max_wait_ms=POLL_MS,

@@ -72,10 +72,8 @@ class Timekeeper:
         await self._ownership.offsets.partitions(self._log.topic)
         self._producer = AIOKafkaProducer(**self._config.client(), enable_idempotence=True)
         await clients.start(self._producer)
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = clients.reader(
             **self._config.client(),
-            isolation_level="read_committed",
-            enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=self._config.fetch_max_wait_ms,
         )
